@@ -1,0 +1,1 @@
+"""One room per kind of seeing. Each imports ``guard.types`` and ``guard.errors`` only; see ``README.md``."""

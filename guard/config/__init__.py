@@ -1,0 +1,38 @@
+"""Configuration: ``guard.toml``, ``GUARD_SECTION__KEY`` and keywords become one validated ``GuardConfig``.
+
+Keywords win over the environment, the environment over the file. Every key is described in ``docs/configuration.md``.
+"""
+
+from guard.config.load import load_config
+from guard.config.model import (
+    ApiKey,
+    DetectorsConfig,
+    GuardConfig,
+    IdentityConfig,
+    JwtConfig,
+    Limits,
+    OpaConfig,
+    PolicyConfig,
+    Provider,
+    RecordConfig,
+    Route,
+    Tenant,
+    TrustedHeader,
+)
+
+__all__ = [
+    "ApiKey",
+    "DetectorsConfig",
+    "GuardConfig",
+    "IdentityConfig",
+    "JwtConfig",
+    "Limits",
+    "OpaConfig",
+    "PolicyConfig",
+    "Provider",
+    "RecordConfig",
+    "Route",
+    "Tenant",
+    "TrustedHeader",
+    "load_config",
+]

@@ -1,0 +1,193 @@
+"""The model of ``guard.toml``: every key, its type, its bounds and its default. Units stand in the names."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+_NAME = r"^[A-Za-z0-9._:-]{1,64}$"
+Name = Annotated[str, Field(pattern=_NAME)]
+
+
+def _cidr(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Section):
+    """Bounds on what one exchange may cost. Past ``max_*`` is refused; past ``inspect_limit_bytes`` is coverage."""
+
+    max_body_bytes: int = Field(10 * 2**20, ge=0)
+    body_timeout_seconds: float = Field(30.0, gt=0)
+    inspect_limit_bytes: int = Field(2 * 2**20, ge=0)
+    max_json_depth: int = Field(64, ge=1, le=500)
+    max_json_values: int = Field(100_000, ge=1)
+    max_decompression_ratio: int = Field(200, ge=1)
+    detect_deadline_ms: int = Field(1000, ge=1)
+    policy_deadline_ms: int = Field(250, ge=1)
+    answer_buffer_bytes: int = Field(8 * 2**20, ge=0)
+    stream_buffer_bytes: int = Field(2 * 2**20, ge=0)
+
+
+class Route(_Section):
+    """One entry of ``[[routes]]``; the first whose ``path`` and ``methods`` match decides, and a request that matches
+    none is inspected.
+
+    ``path`` is a pattern: ``*`` stands for one path segment, a final ``/**`` for any rest.
+    """
+
+    path: Annotated[str, Field(pattern=r"^/")]
+    methods: tuple[str, ...] = ()
+    inspect: bool = True
+    shape: Literal["auto", "openai.chat", "anthropic.messages", "generic"] = "auto"
+    provider: Name | None = None
+    field_names: tuple[Name, ...] = ()
+
+
+class JwtConfig(_Section):
+    """``[identity.jwt]``: bearer tokens verified against keys that are named here."""
+
+    jwks_file: Path | None = None
+    jwks_url: str | None = None
+    jwks_refresh_seconds: float = Field(300.0, gt=0)
+    issuer: str
+    audience: str
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"], ...] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+    )
+    leeway_seconds: int = Field(30, ge=0, le=300)
+    subject_claim: str = "sub"
+    tenant_claim: str = "tenant"
+    roles_claim: str = "roles"
+    groups_claim: str = "groups"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.jwks_file is None) == (self.jwks_url is None):
+            raise ValueError("name exactly one of jwks_file and jwks_url")
+        return self
+
+
+class ApiKey(_Section):
+    """One entry of ``[[identity.api_keys]]``. ``hash`` is ``sha256:<hex>`` of a key with at least 128 random bits."""
+
+    id: Name
+    hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    tenant: Name | None = None
+    roles: tuple[Name, ...] = ()
+    groups: tuple[Name, ...] = ()
+
+
+class TrustedHeader(_Section):
+    """``[identity.trusted_header]``: identity set by a proxy; believed only from the peers named here."""
+
+    peers: Annotated[tuple[Cidr, ...], Field(min_length=1)]
+    subject: str = "x-forwarded-user"
+    tenant: str | None = None
+    roles: str | None = None
+    groups: str | None = None
+
+
+class IdentityConfig(_Section):
+    """``[identity]``: who asks. ``scope_user`` believes the app's own authentication middleware."""
+
+    jwt: JwtConfig | None = None
+    api_keys: tuple[ApiKey, ...] = ()
+    trusted_header: TrustedHeader | None = None
+    scope_user: bool = False
+
+
+class DetectorsConfig(_Section):
+    """``[detectors]``: which detectors run, by the name of their ``guard.detectors`` entry point. ``options`` holds a
+    table for each, handed to its constructor."""
+
+    enabled: tuple[Name, ...] = ("pii", "secrets")
+    behaviour: Name | None = "behaviour"
+    options: dict[Name, dict[str, Any]] = {}
+
+
+class OpaConfig(_Section):
+    """``[policy.opa]``: a real OPA server."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")] = "http://127.0.0.1:8181"
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+
+class PolicyConfig(_Section):
+    """``[policy]``: who decides. ``directories`` are loaded together; ``shipped`` adds the policies of the package."""
+
+    engine: Literal["embedded", "opa"] = "embedded"
+    shipped: bool = True
+    directories: tuple[Path, ...] = ()
+    entrypoint: Annotated[str, Field(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$")] = "data.guard.decision"
+    settings: dict[str, Any] = {}
+    opa: OpaConfig = OpaConfig()
+
+
+class Provider(_Section):
+    """``[providers.NAME]``: facts about a model provider that rules ask for."""
+
+    region: str | None = None
+    pci: bool = False
+    external: bool = True
+
+
+class Tenant(_Section):
+    """``[tenants.NAME]``: facts about a tenant that rules ask for. ``models`` empty means any."""
+
+    models: tuple[str, ...] = ()
+
+
+class RecordConfig(_Section):
+    """``[record]``: the signed log."""
+
+    mode: Literal["strict", "buffered"] = "strict"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")] = "policy-guard"
+    heartbeat_seconds: float = Field(60.0, gt=0)
+    segment_records: int = Field(65_536, ge=16)
+    queue_records: int = Field(10_000, ge=1)
+
+
+class GuardConfig(BaseSettings):
+    """The whole configuration, validated and frozen."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="GUARD_", env_nested_delimiter="__", case_sensitive=False
+    )
+
+    fail: Literal["closed"] = "closed"
+    state_directory: Path = Path(".guard")
+    limits: Limits = Limits()
+    routes: tuple[Route, ...] = (Route(path="/**"),)
+    identity: IdentityConfig = IdentityConfig()
+    detectors: DetectorsConfig = DetectorsConfig()
+    policy: PolicyConfig = PolicyConfig()
+    providers: dict[Name, Provider] = {}
+    tenants: dict[Name, Tenant] = {}
+    networks: dict[Name, tuple[Cidr, ...]] = {}
+    terms: dict[Name, tuple[str, ...]] = {}
+    record: RecordConfig = RecordConfig()
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override] # the sources that are not used are not named
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Construction validates what it is given; ``load_config`` gathers the sources so that none is read twice."""
+        del settings_cls
+        return (init_settings,)

@@ -1,0 +1,71 @@
+"""The folded form of a text: what a reader sees, not how it is spelled.
+
+Detectors match on the folded form, so that full-width digits, zero-width characters inside a word and compatibility
+forms hide nothing, and map what they find back to the original text.
+
+Source: Unicode Standard Annex 15 (NFKC) and the property Default_Ignorable_Code_Point.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+import msgspec
+
+# Default ignorable code points that Python's unicodedata files under other categories than Cf.
+_IGNORABLE: Final = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}) | frozenset(
+    [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)]
+)
+
+
+class Folded(msgspec.Struct, frozen=True, gc=False):
+    """A folded text and the way back to the original.
+
+    ``offsets[i]`` is the offset, in code points of the original, of the character that became ``text[i]``; it has one
+    entry more than ``text`` has characters, the length of the original. ``None`` means that nothing was folded.
+    """
+
+    text: str
+    offsets: tuple[int, ...] | None = None
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original text that the folded span ``[start, end)`` came from."""
+        if self.offsets is None:
+            return start, end
+        if end <= start:
+            return self.offsets[start], self.offsets[start]
+        return self.offsets[start], self.offsets[end - 1] + 1
+
+
+class _FoldTable(dict[int, str]):
+    """Code point -> its folded form, filled as code points are met (at most one entry for each code point)."""
+
+    def __missing__(self, code_point: int) -> str:
+        character = chr(code_point)
+        if character.isascii():
+            folded = character
+        elif unicodedata.category(character) == "Cf" or code_point in _IGNORABLE:
+            folded = ""
+        else:
+            folded = unicodedata.normalize("NFKC", character)
+        self[code_point] = folded
+        return folded
+
+
+_TABLE: Final = _FoldTable()
+
+
+def fold(text: str) -> Folded:
+    """Fold compatibility forms (NFKC, per character) and drop characters that show nothing.
+
+    Linear in the length of the text. ASCII text is returned as it is.
+    """
+    if text.isascii():
+        return Folded(text)
+    folded = text.translate(_TABLE)
+    if folded == text:
+        return Folded(text)
+    offsets = [offset for offset, character in enumerate(text) for _ in _TABLE[ord(character)]]
+    offsets.append(len(text))
+    return Folded(folded, tuple(offsets))

@@ -1,0 +1,140 @@
+"""The answer to a request that does not pass, in a form that the official SDKs raise as their typed errors.
+
+The body is RFC 9457 problem details and an OpenAI error object at once; on Anthropic's path it has Anthropic's shape.
+Status 403 for a denial, because clients retry 408, 409, 429 and 5xx; 503 only for an outage of the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+import msgspec
+from starlette.types import Send
+
+from guard.types import Decision, Reason
+
+Dialect = Literal["openai", "anthropic"]
+RETRY_AFTER_SECONDS: Final = 5
+_ANTHROPIC_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    503: "api_error",
+}
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def denial(
+    decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect, status: int | None = None
+) -> Denial:
+    """The answer to a denied exchange. ``status`` is given for a refused body or credential."""
+    code_status = status or (503 if decision.outage else 403)
+    problem = _problem(decision.reasons, code_status, decision_id)
+    body = problem if dialect == "openai" else _anthropic(problem, code_status, request_id)
+    headers = [
+        (b"content-type", b"application/problem+json" if dialect == "openai" else b"application/json"),
+        (b"x-guard-decision-id", decision_id.encode()),
+        (b"request-id", request_id.encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if code_status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+    else:
+        headers.append((b"x-should-retry", b"false"))
+    if code_status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))
+    encoded = msgspec.json.encode(body)
+    headers.append((b"content-length", str(len(encoded)).encode()))
+    return Denial(code_status, headers, encoded)
+
+
+def error_event(decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect) -> bytes:
+    """The last server-sent event of a stream that is stopped: the SDKs raise it as an error."""
+    problem = _problem(decision.reasons, 503 if decision.outage else 403, decision_id)
+    if dialect == "anthropic":
+        body = _anthropic(problem, problem["status"], request_id)
+        return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"
+    return b"data: " + msgspec.json.encode({"error": problem["error"], "guard": problem["reasons"]}) + b"\n\n"
+
+
+def _problem(reasons: Sequence[Reason], status: int, decision_id: str) -> dict[str, Any]:
+    first = reasons[0]
+    named = f"[{first.rule}] " if first.rule else ""
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    message = f"{named}{first.message}{more}" + (f" {first.remediation}" if first.remediation else "")
+    # LiteLLM and routers behind it understand this pair; content means that a position was at fault.
+    about_content = first.code == "policy_denied" and any(reason.pointers for reason in reasons)
+    code = {"policy_denied": "content_policy_violation" if about_content else "policy_denied"}.get(
+        first.code, first.code
+    )
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        code, kind = "guard_unavailable", "api_error"
+    elif status == HTTPStatus.FORBIDDEN and not about_content:
+        kind = "policy_denied"
+    else:
+        kind = "invalid_request_error"
+    return {
+        "type": "about:blank",
+        "title": first.title,
+        "status": status,
+        "detail": message,
+        "instance": f"urn:uuid:{decision_id}",
+        "decision_id": decision_id,
+        "reasons": [_reason(reason) for reason in reasons],
+        "error": {"message": message, "type": kind, "param": next(iter(first.pointers), None), "code": code},
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "code": reason.code,
+        "rule": reason.rule,
+        "title": reason.title,
+        "message": reason.message,
+        "severity": reason.severity,
+        "pointers": list(reason.pointers),
+        "remediation": reason.remediation,
+    }
+
+
+def _anthropic(problem: dict[str, Any], status: int, request_id: str) -> dict[str, Any]:
+    return {
+        "type": "error",
+        "error": {
+            "type": _ANTHROPIC_TYPES.get(status, "api_error"),
+            "message": problem["error"]["message"],
+            "details": {"error_code": problem["error"]["code"], "reasons": problem["reasons"]},
+        },
+        "request_id": request_id,
+        "decision_id": problem["decision_id"],
+    }
+
+
+async def unavailable(send: Send) -> None:
+    """Answer 503 while there is no guard to decide: nothing was recorded, because nothing can be."""
+    reason = Reason(
+        code="guard_unavailable",
+        title="The guard is unavailable",
+        message="The guard could not start; its log says why.",
+        severity="critical",
+    )
+    request_id = "unrecorded"
+    answer = denial(
+        Decision(stage="request", effect="deny", reasons=(reason,), outage=True),
+        decision_id=request_id,
+        request_id=request_id,
+        dialect="openai",
+    )
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
