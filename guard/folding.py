@@ -8,6 +8,7 @@ Source: Unicode Standard Annex 15 (NFKC) and the property Default_Ignorable_Code
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -17,6 +18,9 @@ import msgspec
 _IGNORABLE: Final = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}) | frozenset(
     [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)]
 )
+
+# Controls that no reader sees; tab, line feed and carriage return part words and stay.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Folded(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +48,7 @@ class _FoldTable(dict[int, str]):
     def __missing__(self, code_point: int) -> str:
         character = chr(code_point)
         if character.isascii():
-            folded = character
+            folded = "" if _CONTROL.match(character) else character
         elif unicodedata.category(character) == "Cf" or code_point in _IGNORABLE:
             folded = ""
         else:
@@ -59,9 +63,9 @@ _TABLE: Final = _FoldTable()
 def fold(text: str) -> Folded:
     """Fold compatibility forms (NFKC, per character) and drop characters that show nothing.
 
-    Linear in the length of the text. ASCII text is returned as it is.
+    Linear in the length of the text. ASCII text without control characters is returned as it is.
     """
-    if text.isascii():
+    if text.isascii() and not _CONTROL.search(text):
         return Folded(text)
     folded = text.translate(_TABLE)
     if folded == text:

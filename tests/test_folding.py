@@ -20,6 +20,7 @@ from guard.keyed import KeyedHash
         ("ﬁne", "fine"),
         ("so\u00adft", "soft"),
         ("Zoë", "Zoë"),
+        ("le\x00ak\x7f@corp.com\n", "leak@corp.com\n"),
     ],
 )
 def test_what_looks_alike_folds_alike(text: str, folded: str) -> None:

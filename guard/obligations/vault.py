@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
-_SUFFIX_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+_SUFFIX_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 characters that are not mistaken for one another
 _SUFFIX_LENGTH: Final = 6
+_PLACEHOLDER: Final = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+_[a-z2-9]{6}>")
 
 
 class Vault:
@@ -20,15 +21,11 @@ class Vault:
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         """``texts`` are the texts of the request: the suffix is chosen so that it is in none of them."""
-        everything = "\n".join(texts).lower()
-        while True:
-            self._suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(_SUFFIX_LENGTH))
-            if self._suffix not in everything:
-                break
+        self._texts = texts
+        self._suffix = ""
         self._values: dict[str, str] = {}
         self._placeholders: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
-        self._pattern = re.compile(rf"<[A-Z][A-Z0-9_]*_[0-9]+_{self._suffix}>")
 
     @property
     def used(self) -> bool:
@@ -40,6 +37,8 @@ class Vault:
         known = self._placeholders.get((entity, value))
         if known:
             return known
+        if not self._suffix:
+            self._suffix = _unused_suffix(self._texts)
         number = self._counts.get(entity, 0) + 1
         self._counts[entity] = number
         placeholder = f"<{entity}_{number}_{self._suffix}>"
@@ -53,6 +52,15 @@ class Vault:
             return []
         return [
             (match.start(), match.end(), self._values[match[0]])
-            for match in self._pattern.finditer(text)
+            for match in _PLACEHOLDER.finditer(text)
             if match[0] in self._values
         ]
+
+
+def _unused_suffix(texts: Iterable[str]) -> str:
+    everything = "\n".join(texts)
+    while True:
+        number = secrets.randbits(5 * _SUFFIX_LENGTH)
+        suffix = "".join(_SUFFIX_ALPHABET[number >> 5 * i & 31] for i in range(_SUFFIX_LENGTH))
+        if suffix not in everything:
+            return suffix

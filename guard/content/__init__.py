@@ -1,0 +1,43 @@
+"""Bodies as texts with positions, and back.
+
+``parse_head`` reads what the headers say, ``decode`` undoes the content encoding, ``read`` gives a ``Content`` and
+``write`` the body again with texts edited. Streamed answers: ``EventReader`` reads events from bytes in any chunks,
+``assemble`` reads them as one ``Content``, ``deltas`` gives the texts of one event as it passes. No I/O.
+"""
+
+from __future__ import annotations
+
+from guard.content.coverage import SKIP_REASONS
+from guard.content.edits import Edit, Edits, apply_edits
+from guard.content.encodings import decode
+from guard.content.headers import Head, parse_head
+from guard.content.media_types import is_opaque
+from guard.content.reader import assemble, read, write
+from guard.content.shapes import SHAPES, Shape, ShapeName, choose
+from guard.content.sse import Event, EventReader
+from guard.content.streams import Delta, Deltas, deltas
+from guard.content.walk import ReadLimits
+
+__all__ = [
+    "SHAPES",
+    "SKIP_REASONS",
+    "Delta",
+    "Deltas",
+    "Edit",
+    "Edits",
+    "Event",
+    "EventReader",
+    "Head",
+    "ReadLimits",
+    "Shape",
+    "ShapeName",
+    "apply_edits",
+    "assemble",
+    "choose",
+    "decode",
+    "deltas",
+    "is_opaque",
+    "parse_head",
+    "read",
+    "write",
+]

@@ -1,0 +1,266 @@
+"""Reading a body, and writing it again.
+
+The way of a body: (1) its media type says how to read it, and a body that is JSON is read as JSON whatever it is
+declared as, since an app may parse it so; (2) text is decoded strictly; (3) JSON is parsed strictly; (4) one walker
+turns values into segments, by the places of a shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from guard.content import coverage, strict
+from guard.content.documents import JsonTree
+from guard.content.edits import Edits
+from guard.content.headers import Head
+from guard.content.media_types import reading
+from guard.content.places import FactName, Place
+from guard.content.shapes import Shape, ShapeName, choose
+from guard.content.sse import Event, EventReader
+from guard.content.streams import StreamWalk, read_events
+from guard.content.text import decode_text, is_wide
+from guard.content.walk import At, ReadLimits, Walk
+from guard.errors import ContentRefused, ObligationFailed
+from guard.keyed import KeyedHash
+from guard.types import Content, Facts, Named, Segment, Skipped, Stage
+
+_JSON_STARTS: Final = (b"{", b"[")
+_MAX_SAFE_INTEGER_DIGITS: Final = 15
+_MEND_JSON: Final = "Send strict JSON (RFC 8259) in UTF-8."
+
+
+class BytesTree(msgspec.Struct, frozen=True, eq=False):
+    """A body that was not read: it has no segments, and is written as it came."""
+
+    body: bytes
+
+    def write(self, segments: Sequence[Segment], edits: Edits) -> bytes:
+        """The same bytes. Raises ``ObligationFailed`` for any edit."""
+        del segments
+        if edits:
+            raise ObligationFailed("A body that was not read cannot be rewritten", where="rewriting the body")
+        return self.body
+
+
+class _Reader(msgspec.Struct, frozen=True):
+    """One reading: what ``read`` was asked."""
+
+    head: Head
+    shape: Shape
+    stage: Stage
+    keyed: KeyedHash
+    limits: ReadLimits
+    field_names: frozenset[str]
+
+    def read(self, body: bytes) -> Content:
+        if not body:
+            return self._content(body, tree=BytesTree(body))
+        how = reading(self.head.media_type)
+        if how == "json":
+            return self._json(body)
+        if how == "text":
+            return self._text(body)
+        if how == "events":
+            return self._events(body)
+        if how == "form":
+            if self.stage == "request":
+                raise ContentRefused(
+                    "media_type_unsupported",
+                    "Forms and multipart bodies are not read yet",
+                    where="body",
+                    mend="Send JSON or text, or exclude the route.",
+                )
+            return self._unread(body, coverage.MEDIA_TYPE_UNSUPPORTED)
+        return self._undeclared(body, sniff_text=how == "none")
+
+    def _json(self, body: bytes) -> Content:
+        if self.head.charset not in (None, "utf-8", "ascii"):
+            raise ContentRefused("charset_unsupported", "JSON is UTF-8", where="body", mend=_MEND_JSON)
+        text, _ = decode_text(body, self.head.charset)
+        try:
+            return self._parsed(body, text)
+        except strict.NotJson as error:
+            raise ContentRefused(
+                "json_invalid", f"The body is not valid JSON at {error}", where="body", mend=_MEND_JSON
+            ) from None
+
+    def _parsed(self, body: bytes, text: str) -> Content:
+        walk = Walk(self.keyed, self.limits, self.field_names, size_bytes=len(body))
+        value = walk.parse(text)
+        place: Place = self.shape.request if self.stage == "request" else self.shape.response
+        walk.root(value, walk.open_document(value), At("", place, place.provenance or "unknown"))
+        return self._content(
+            body,
+            segments=tuple(walk.segments),
+            skipped=walk.all_skipped(),
+            facts=_facts(self.shape, value, walk),
+            tree=JsonTree(walk.documents, walk.slots, walk.fragments),
+        )
+
+    def _text(self, body: bytes) -> Content:
+        text, tree = decode_text(body, self.head.charset)
+        as_json = self._if_json(body, text)
+        if as_json is not None:
+            return as_json
+        walk = Walk(self.keyed, self.limits, self.field_names, size_bytes=len(body))
+        if text:
+            walk.emit(text, walk.open_document(text), "", "unknown")
+        return self._content(body, segments=tuple(walk.segments), skipped=walk.all_skipped(), tree=tree)
+
+    def _if_json(self, body: bytes, text: str) -> Content | None:
+        """The body read as a JSON object or array, or ``None`` if it is not JSON at all."""
+        if not text.lstrip(" \t\n\r").startswith(("{", "[")):
+            return None
+        try:
+            return self._parsed(body, text)
+        except strict.NotJson:
+            return None
+        except ContentRefused:
+            # A hook refused before the parser saw the end. Only what is JSON as a whole can deceive a JSON reader.
+            if strict.is_json(text, max_values=self.limits.max_json_values):
+                raise
+            return None
+
+    def _undeclared(self, body: bytes, *, sniff_text: bool) -> Content:
+        """A body without a media type, or with one that we don't read: JSON is read, since apps parse it anyway."""
+        if is_wide(body):
+            if strict.is_wide_json(body, max_values=self.limits.max_json_values):
+                raise ContentRefused(
+                    "charset_unsupported", "The body is JSON in UTF-16 or UTF-32", where="body", mend=_MEND_JSON
+                )
+            return self._unread(body, coverage.OPAQUE_MEDIA_TYPE)
+        if not sniff_text and not body.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\n\r").startswith(_JSON_STARTS):
+            return self._unread(body, coverage.OPAQUE_MEDIA_TYPE)
+        try:
+            text, _ = decode_text(body, None)
+        except ContentRefused:
+            return self._unread(body, coverage.OPAQUE_MEDIA_TYPE)
+        if sniff_text:
+            return self._text(body)
+        return self._if_json(body, text) or self._unread(body, coverage.OPAQUE_MEDIA_TYPE)
+
+    def _events(self, body: bytes) -> Content:
+        if self.head.charset not in (None, "utf-8", "ascii"):
+            raise ContentRefused("charset_unsupported", "An event stream is UTF-8", where="body", mend="Send UTF-8.")
+        reader = EventReader(max_event_bytes=len(body))
+        return self.assembled(reader.feed(body) + reader.finish(), len(body))
+
+    def assembled(self, events: Sequence[Event], size_bytes: int) -> Content:
+        """Whole events as content."""
+        walk = StreamWalk(self.keyed, self.limits, self.field_names, size_bytes=size_bytes)
+        tree = read_events(events, self.shape, walk)
+        return Content(
+            media_type=self.head.media_type,
+            size_bytes=size_bytes,
+            segments=tuple(walk.segments),
+            skipped=walk.all_skipped(),
+            facts=_facts(self.shape, None, walk),
+            tree=tree,
+        )
+
+    def _unread(self, body: bytes, reason: str) -> Content:
+        return self._content(body, skipped=(Skipped("", reason),), tree=BytesTree(body))
+
+    def _content(
+        self,
+        body: bytes,
+        *,
+        tree: Any,
+        segments: tuple[Segment, ...] = (),
+        skipped: tuple[Skipped, ...] = (),
+        facts: Facts = Facts(),  # noqa: B008  (frozen)
+    ) -> Content:
+        return Content(
+            media_type=self.head.media_type,
+            size_bytes=len(body),
+            segments=segments,
+            skipped=skipped,
+            facts=facts,
+            tree=tree,
+        )
+
+
+def _facts(shape: Shape, value: Any, walk: Walk) -> Facts:
+    """What the recognised members say about the call. ``tokens_estimate`` is a quarter of the texts' characters."""
+    if shape.operation is None:
+        return Facts()
+    root: dict[str, Any] = value if isinstance(value, dict) else {}
+    named: dict[FactName, dict[Named, None]] = {"model": {}, "tool": {}, "tool_call": {}}
+    for fact, name in walk.named:
+        named[fact][name] = None
+    messages = root.get("messages")
+    max_tokens = _integer(root.get("max_tokens"))
+    return Facts(
+        operation=shape.operation,
+        model=next(iter(named["model"]), None),
+        messages=len(messages) if isinstance(messages, list) else 0,
+        tools=tuple(named["tool"]),
+        tool_calls=tuple(named["tool_call"]),
+        stream=root.get("stream") is True,
+        max_tokens=_integer(root.get("max_completion_tokens")) if max_tokens is None else max_tokens,
+        tokens_estimate=sum([len(segment.text) for segment in walk.segments]) // 4,
+    )
+
+
+def _integer(value: Any) -> int | None:
+    text = bytes(value).decode() if isinstance(value, Raw) else ""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_SAFE_INTEGER_DIGITS else None
+
+
+def read(
+    body: bytes,
+    head: Head,
+    *,
+    shape: ShapeName,
+    path: str,
+    stage: Stage,
+    keyed: KeyedHash,
+    limits: ReadLimits,
+    field_names: frozenset[str] = frozenset(),
+) -> Content:
+    """The texts of a decoded body (``guard.content.encodings.decode`` comes first), by position.
+
+    ``path`` chooses the shape if that is ``auto``. ``field_names`` are keys that keep their name in pointers wherever
+    they stand. Linear in the size of the body. Raises ``ContentRefused`` for a body that different readers would read
+    differently, or that passes a limit (``docs/malformed-bodies.md``); what is not text, or past
+    ``limits.inspect_limit_bytes``, is in ``skipped`` (``docs/coverage.md``).
+    """
+    try:
+        return _Reader(head, choose(shape, path), stage, keyed, limits, field_names).read(body)
+    except RecursionError:
+        # The limit on depth lies below the interpreter's, unless the app's own stack is very deep.
+        raise ContentRefused("json_too_deep", "The JSON nests deeper than can be read here", where="body") from None
+
+
+def assemble(
+    events: Sequence[Event],
+    *,
+    shape: ShapeName,
+    path: str,
+    keyed: KeyedHash,
+    limits: ReadLimits,
+    field_names: frozenset[str] = frozenset(),
+) -> Content:
+    """The texts of a streamed answer whose events were read by ``EventReader``: pieces joined, as ``read`` gives them
+    for the same bytes. Raises ``ContentRefused`` as ``read`` does."""
+    head = Head("text/event-stream")
+    reader = _Reader(head, choose(shape, path), "response", keyed, limits, field_names)
+    return reader.assembled(events, sum(len(event.raw) for event in events))
+
+
+def write(content: Content, edits: Edits) -> bytes:
+    """The body again, with texts edited: ``edits`` maps a segment's index to its edits ``(start, end, new text)``,
+    sorted, apart, in code points of the segment's text.
+
+    JSON is serialised from what was parsed, as UTF-8 without whitespace, numbers exactly as they came; an edited
+    number becomes a string; JSON held in a string is written into it again. Text keeps its charset. Of an event stream
+    the unchanged events are the same bytes, and the pieces of a joined text join to the edited text: new text stands
+    in the event in which the replaced text began. Any edit of an answer empties its ``logprobs``, which would spell the
+    old text. Raises ``ObligationFailed`` for edits that overlap, for keys that become equal, and for text that the
+    charset cannot hold.
+    """
+    return content.tree.write(content.segments, edits)  # type: ignore[no-any-return]

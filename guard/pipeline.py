@@ -1,0 +1,113 @@
+"""Detectors side by side under one deadline: segments in, findings and what did not finish out.
+
+Small bodies run on the event loop, where a hand-over would cost more than the work; bigger ones run in worker threads,
+so that the loop is never held for longer than a few hundred microseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from guard.errors import DetectionIncomplete, place_of
+from guard.telemetry import get_logger
+from guard.types import DetectContext, Detector, DetectorOutcome, Finding, Incomplete, Segment, Stage
+
+INLINE_CHARACTERS: Final = 4096
+INLINE_SEGMENTS: Final = 256
+# A detector looks at its deadline between steps; past this grace its thread is given up.
+_GRACE_SECONDS: Final = 0.25
+
+_log = get_logger("guard.pipeline")
+
+
+class Detection(msgspec.Struct, frozen=True):
+    """What the detectors saw, and which of them did not finish."""
+
+    findings: tuple[Finding, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+    outcomes: tuple[DetectorOutcome, ...] = ()
+
+
+_NOTHING: Final = Detection()
+
+
+class Pipeline:
+    """Runs a fixed set of detectors. ``deadline_ms`` bounds all of them together."""
+
+    def __init__(self, detectors: Sequence[Detector], *, deadline_ms: int, threads: int = 4) -> None:
+        self.detectors = tuple(detectors)
+        self._deadline_s = deadline_ms / 1000
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="guard-detect")
+
+    async def detect(self, segments: Sequence[Segment], stage: Stage) -> Detection:
+        """All findings of all detectors, in the order of position. A failure is an ``Incomplete``, not an exception."""
+        if not segments or not self.detectors:
+            return _NOTHING
+        context = DetectContext(stage=stage, deadline=time.monotonic() + self._deadline_s)
+        if len(segments) <= INLINE_SEGMENTS and sum(len(s.text) for s in segments) <= INLINE_CHARACTERS:
+            results = [_run(detector, segments, context) for detector in self.detectors]
+        else:
+            results = await asyncio.gather(*(self._run_apart(d, segments, context) for d in self.detectors))
+        findings = [finding for found, _ in results for finding in found]
+        findings.sort(key=lambda f: (f.segment, f.start, f.end, f.type))
+        return Detection(
+            tuple(findings),
+            tuple(Incomplete(o.info.name, o.outcome) for _, o in results if o.outcome != "ok"),
+            tuple(outcome for _, outcome in results),
+        )
+
+    async def _run_apart(
+        self, detector: Detector, segments: Sequence[Segment], context: DetectContext
+    ) -> tuple[list[Finding], DetectorOutcome]:
+        loop = asyncio.get_running_loop()
+        started = time.monotonic()
+        future = loop.run_in_executor(self._threads, _run, detector, segments, context)
+        try:
+            return await asyncio.wait_for(future, context.deadline + _GRACE_SECONDS - started)
+        except TimeoutError:
+            # The thread cannot be stopped; the pool is bounded, so a stuck detector costs one worker, not the process.
+            return [], DetectorOutcome(detector.info, "deadline", round((time.monotonic() - started) * 1e6))
+
+    def close(self) -> None:
+        """Let go of the worker threads without waiting for a stuck detector."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(
+    detector: Detector, segments: Sequence[Segment], context: DetectContext
+) -> tuple[list[Finding], DetectorOutcome]:
+    started = time.monotonic()
+    found: list[Finding] = []
+    if started >= context.deadline:
+        outcome = "deadline"
+    else:
+        try:
+            found = detector.detect(segments, context)
+            outcome = "ok"
+        except DetectionIncomplete as error:
+            found = [f for f in error.findings if isinstance(f, Finding)]
+            outcome = error.reason
+        except Exception as error:  # noqa: BLE001 - whatever a detector raises, the policy must hear of it
+            _log.error(
+                "detector failed", detector=detector.info.name, exception=type(error).__name__, where=place_of(error)
+            )
+            outcome = "error"
+    if not all(_is_sound(finding, segments) for finding in found):
+        _log.error("detector returned a finding outside its text", detector=detector.info.name)
+        found = [finding for finding in found if _is_sound(finding, segments)]
+        outcome = "error"
+    return found, DetectorOutcome(detector.info, outcome, round((time.monotonic() - started) * 1e6))
+
+
+def _is_sound(finding: Finding, segments: Sequence[Segment]) -> bool:
+    return (
+        0 <= finding.segment < len(segments)
+        and 0 <= finding.start < finding.end <= len(segments[finding.segment].text)
+        and 0.0 <= finding.score <= 1.0
+    )
