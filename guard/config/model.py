@@ -178,7 +178,6 @@ class GuardConfig(BaseSettings):
     providers: dict[Name, Provider] = {}
     tenants: dict[Name, Tenant] = {}
     networks: dict[Name, tuple[Cidr, ...]] = {}
-    terms: dict[Name, tuple[str, ...]] = {}
     record: RecordConfig = RecordConfig()
 
     @classmethod

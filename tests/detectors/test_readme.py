@@ -1,0 +1,20 @@
+"""The example of ``detectors/README.md`` runs, is short, and passes the shared checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.detectors.battery import check_detector
+
+README = Path(__file__).parents[2] / "detectors" / "README.md"
+
+
+def test_example_passes_the_battery() -> None:
+    """The detector of "write one in 20 lines" is a whole detector of at most 20 lines."""
+    (source,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in source.splitlines() if line.strip()]) <= 20
+    names: dict[str, Any] = {}
+    exec(compile(source, str(README), "exec"), names)
+    check_detector(names["BadgeDetector"](), "ask for BADGE-204817 at the door")
