@@ -1,0 +1,134 @@
+"""Builds records from what an exchange knows. Pure: no clock, no file, no key beyond the pseudonym key.
+
+Allow-listed: each field is taken by name, and strings from outside enter only if they look like names, else as keyed
+pseudonyms. ``docs/log-format.md`` describes every field; ``guard.record.schema`` is their schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guard.keyed import KeyedHash
+from guard.record import parts
+from guard.record.ids import new_id
+from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, digest_of
+from guard.types import Decision, DecisionRecord, DetectorOutcome, Mode, Principal
+
+__all__ = [
+    "BodyDigest",
+    "ContentHasher",
+    "ObligationResult",
+    "decision_record",
+    "digest_of",
+    "new_id",
+    "outcome_record",
+]
+
+
+def decision_record(
+    *,
+    decision_id: str,
+    request_id: str | None,
+    trace_id: str | None,
+    principal: Principal,
+    client_ip: str | None,
+    method: str,
+    route: str | None,
+    policy_input: Mapping[str, Any] | None,
+    decision: Decision,
+    http_status: int | None,
+    detectors: Sequence[DetectorOutcome],
+    config_digest: str,
+    entrypoint: str,
+    keyed: KeyedHash,
+    redactions: Mapping[str, int] | None = None,
+    obligations: Sequence[ObligationResult] = (),
+    request_body: bytes | BodyDigest | None = None,
+    refusal: tuple[str, str] | None = None,
+    mode: Mode = "enforce",
+) -> DecisionRecord:
+    """The ``decision`` record of a request.
+
+    ``policy_input`` is the Document as ``guard.policy.document.recorded`` gives it (integers only, free of raw text),
+    or ``None`` where no policy was asked. ``http_status`` is the guard's own answer, ``None`` where the app answers.
+    ``redactions`` counts what was rewritten by entity. ``obligations`` tells what became of each; without it they are
+    recorded as pending. ``request_body`` is the body as it was read (hash big ones beforehand, with
+    ``ContentHasher``). ``refusal`` is the code and pointer of a body that was refused unread.
+    """
+    resource = (policy_input or {}).get("resource") or {}
+    return {
+        "kind": "decision",
+        "id": decision_id,
+        "stage": decision.stage,
+        "request_id": parts.name(keyed, "request", request_id),
+        "trace_id": parts.name(keyed, "trace", trace_id),
+        "who": parts.who(principal, client_ip, policy_input, keyed),
+        "what": {
+            "method": parts.name(keyed, "method", method) or "",
+            "route": route,
+            "operation": ((policy_input or {}).get("ai") or {}).get("operation"),
+            "model": resource.get("model"),
+            "provider": resource.get("provider"),
+        },
+        "decision": {
+            "effect": decision.effect,
+            "mode": mode,
+            "http_status": http_status,
+            "fail": parts.fail(decision, refusal),
+        },
+        "why": parts.reasons(decision.reasons),
+        "would_deny": parts.reasons(decision.would_deny),
+        "obligations": parts.duties(decision, obligations),
+        "policy": parts.policy(decision.engine, entrypoint),
+        "policy_input": None if policy_input is None else dict(policy_input),
+        "detectors": parts.detectors(detectors),
+        "redactions": parts.counts(redactions),
+        "content": parts.body(request_body, keyed),
+        "coverage": parts.coverage(policy_input, refusal),
+        "refusal": None if refusal is None else {"code": refusal[0], "where": refusal[1]},
+        "config_digest": config_digest,
+        "duration_us": decision.duration_us,
+    }
+
+
+def outcome_record(
+    *,
+    decision_ref: str,
+    status: int | None,
+    aborted: str | None,
+    decisions: Sequence[Decision],
+    policy_input: Mapping[str, Any] | None,
+    keyed: KeyedHash,
+    upstream_status: int | None = None,
+    detectors: Sequence[DetectorOutcome] = (),
+    redactions: Mapping[str, int] | None = None,
+    restored: int = 0,
+    size_bytes: int = 0,
+    duration_us: int = 0,
+    entrypoint: str = "",
+    response_body: bytes | BodyDigest | None = None,
+) -> DecisionRecord:
+    """The ``outcome`` record: what became of the request of the ``decision`` record ``decision_ref``.
+
+    ``status`` is what the client was sent, ``upstream_status`` what the app answered. ``decisions`` are the verdicts on
+    the answer in order, ``policy_input`` the Document of the last. ``aborted`` is ``None`` for an answer that went out
+    whole, else why not, in one word. ``redactions`` counts what was rewritten in the answer, ``restored`` the
+    placeholders put back, ``size_bytes`` what was sent.
+    """
+    return {
+        "kind": "outcome",
+        "decision_ref": decision_ref,
+        "status": status,
+        "upstream_status": upstream_status,
+        "aborted": aborted,
+        "decisions": [parts.stage_decision(decision, entrypoint) for decision in decisions],
+        "policy_input": None if policy_input is None else dict(policy_input),
+        "detectors": parts.detectors(detectors),
+        "redactions": parts.counts(redactions),
+        "restored": restored,
+        "content": parts.body(response_body, keyed),
+        "size_bytes": size_bytes,
+        "coverage": parts.coverage(policy_input, None),
+        "duration_us": duration_us,
+    }

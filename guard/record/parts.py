@@ -1,0 +1,253 @@
+"""The parts of records: each takes what it needs by name and gives a JSON object of ``guard.record.schema``."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from guard.keyed import KeyedHash
+from guard.record.canonical import MAX_INTEGER
+from guard.types import Decision, DetectorOutcome, EngineInfo, Obligation, Principal, Reason
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+_NOTHING_INSPECTED: Final[dict[str, Any]] = {"inspected": 0, "skipped": [], "incomplete": []}
+MAX_REASONS: Final = 64
+MAX_POINTERS: Final = 64
+MAX_TEXT: Final = 1000
+
+_COMPONENTS: Final = {
+    "log_unavailable": "log",
+    "log_locked": "log",
+    "log_tampered": "log",
+    "engine_unavailable": "policy",
+    "policy_timeout": "policy",
+    "policy_error": "policy",
+    "policy_undefined": "policy",
+    "detection_incomplete": "detector",
+    "credential_refused": "identity",
+    "obligation_failed": "obligation",
+}
+
+
+class BodyDigest(msgspec.Struct, frozen=True):
+    """A body's keyed digest (``hmac:<key id>:<hex>``) and its size in bytes."""
+
+    digest: str
+    size_bytes: int
+
+
+class ContentHasher:
+    """The keyed digest of a body that comes in pieces.
+
+    HMAC-SHA256 under a key derived for contents, so that short texts cannot be guessed without the pseudonym key.
+    """
+
+    def __init__(self, keyed: KeyedHash) -> None:
+        self._key_id = keyed.key_id
+        self._hmac = hmac.new(keyed.digest("content key", b""), digestmod="sha256")
+        self._size = 0
+
+    def update(self, data: bytes) -> None:
+        """Take in the next piece."""
+        self._hmac.update(data)
+        self._size += len(data)
+
+    def finish(self) -> BodyDigest:
+        """The digest of everything so far."""
+        return BodyDigest(f"hmac:{self._key_id}:{self._hmac.hexdigest()[:32]}", self._size)
+
+
+def digest_of(data: bytes, keyed: KeyedHash) -> BodyDigest:
+    """The keyed digest of a whole body."""
+    hasher = ContentHasher(keyed)
+    hasher.update(data)
+    return hasher.finish()
+
+
+class ObligationResult(msgspec.Struct, frozen=True):
+    """What became of an obligation: ``pending``, ``done``, ``armed`` (for the answer) or ``failed``; and how often."""
+
+    obligation: Obligation
+    result: str
+    count: int = 0
+
+
+def who(
+    principal: Principal, client_ip: str | None, policy_input: Mapping[str, Any] | None, keyed: KeyedHash
+) -> dict[str, Any]:
+    """The principal, as pseudonyms; tenant and roles as the Document has them, or cleaned the same way."""
+    # The Document has cleaned tenant and roles already; purposes here are the same, so that the two agree.
+    subject = (policy_input or {}).get("subject") or {
+        "tenant": name(keyed, "tenant", principal.tenant),
+        "roles": [name(keyed, "role", role) for role in principal.roles],
+    }
+    return {
+        "type": principal.type,
+        "id": None if principal.type == "anonymous" else keyed.pseudonym("subject", principal.id),
+        "tenant": subject["tenant"],
+        "roles": list(subject["roles"]),
+        "authenticated": principal.authenticated,
+        "method": principal.method,
+        "ip": None if client_ip is None else keyed.pseudonym("client", client_ip),
+    }
+
+
+def name(keyed: KeyedHash, purpose: str, value: str | None) -> str | None:
+    """A string from outside if it looks like a name, else its keyed pseudonym."""
+    if value is None or _NAME.fullmatch(value):
+        return value
+    return keyed.pseudonym(purpose, value)
+
+
+def fail(decision: Decision, refusal: tuple[str, str] | None) -> dict[str, Any] | None:
+    """Why the guard itself could not decide; ``None`` for a decision that fell."""
+    if refusal is not None:
+        return {"component": "content", "kind": refusal[0], "policy": "closed"}
+    if not decision.outage:
+        return None
+    kind = decision.reasons[0].code if decision.reasons else "guard_error"
+    return {"component": _COMPONENTS.get(kind, "guard"), "kind": kind, "policy": "closed"}
+
+
+def reasons(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+    """At most ``MAX_REASONS`` reasons, and a last one that says how many were left out."""
+    return [
+        {
+            "code": reason.code,
+            "rule": reason.rule,
+            "title": _text(reason.title),
+            "severity": reason.severity,
+            "message": _text(reason.message),
+            "pointers": list(reason.pointers[:MAX_POINTERS]),
+            "pointers_total": len(reason.pointers),
+            "remediation": _text(reason.remediation),
+            "location": None if reason.location is None else str(reason.location),
+        }
+        for reason in reasons[:MAX_REASONS]
+    ] + _cut(len(reasons) - MAX_REASONS)
+
+
+def _cut(more: int) -> list[dict[str, Any]]:
+    """Says that reasons were left out, in the place of the first of them."""
+    if more <= 0:
+        return []
+    message = f"{more} more reasons are not listed."
+    return [
+        {
+            "code": "reasons_cut",
+            "rule": None,
+            "title": "More reasons",
+            "severity": "low",
+            "message": message,
+            "pointers": [],
+            "pointers_total": 0,
+            "remediation": "",
+            "location": None,
+        }
+    ]
+
+
+def duties(decision: Decision, results: Sequence[ObligationResult]) -> list[dict[str, Any]]:
+    """The obligations and what became of them; without results they are pending."""
+    done = results or [ObligationResult(obligation, "pending") for obligation in decision.obligations]
+    return [
+        {
+            "type": result.obligation.type,
+            "rule": result.obligation.rule,
+            "params": {key: _plain(value) for key, value in result.obligation.params.items() if key.isascii()},
+            "result": result.result,
+            "count": result.count,
+        }
+        for result in done
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A parameter in the record's subset of JSON; a number with a fraction becomes its decimal spelling."""
+    if isinstance(value, str | bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_INTEGER else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if str(key).isascii()}
+    if isinstance(value, Sequence | frozenset | set):
+        return [_plain(item) for item in value]
+    return repr(value)
+
+
+def policy(engine: EngineInfo | None, entrypoint: str) -> dict[str, Any] | None:
+    """Which engine decided."""
+    if engine is None:
+        return None
+    return {
+        "engine": engine.name,
+        "version": engine.version,
+        "revision": engine.revision,
+        "digest": engine.digest,
+        "entrypoint": entrypoint,
+    }
+
+
+def detectors(outcomes: Sequence[DetectorOutcome]) -> list[dict[str, Any]]:
+    """How each detector fared."""
+    return [
+        {
+            "name": outcome.info.name,
+            "version": outcome.info.version,
+            "digest": outcome.info.digest,
+            "outcome": outcome.outcome,
+            "duration_us": outcome.duration_us,
+        }
+        for outcome in outcomes
+    ]
+
+
+def counts(counts: Mapping[str, int] | None) -> dict[str, int]:
+    """Counts by entity."""
+    return dict(counts) if counts else {}
+
+
+def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | None:
+    """The keyed digest of a body."""
+    if body is None:
+        return None
+    if isinstance(body, bytes):
+        hasher = ContentHasher(keyed)
+        hasher.update(body)
+        body = hasher.finish()
+    return {"digest": body.digest, "bytes": body.size_bytes}
+
+
+def coverage(policy_input: Mapping[str, Any] | None, refusal: tuple[str, str] | None) -> dict[str, Any]:
+    """Which positions were inspected (their number) and which were not. The policy input lists the former."""
+    if refusal is not None:
+        return {"inspected": 0, "skipped": [{"pointer": refusal[1], "reason": refusal[0]}], "incomplete": []}
+    if policy_input is None:
+        return dict(_NOTHING_INSPECTED)
+    coverage = policy_input["coverage"]
+    return {
+        "inspected": len(coverage["inspected"]),
+        "skipped": coverage["skipped"],
+        "incomplete": coverage["incomplete"],
+    }
+
+
+def stage_decision(decision: Decision, entrypoint: str) -> dict[str, Any]:
+    """One verdict on the answer."""
+    return {
+        "effect": decision.effect,
+        "outage": decision.outage,
+        "why": reasons(decision.reasons),
+        "would_deny": reasons(decision.would_deny),
+        "obligations": duties(decision, ()),
+        "policy": policy(decision.engine, entrypoint),
+        "duration_us": decision.duration_us,
+    }
+
+
+def _text(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} code points)"

@@ -1,0 +1,1 @@
+"""Reading the log: queries and explanations, shared by the command line and the console."""

@@ -1,0 +1,232 @@
+"""Queries over the records of a log directory: the last ones, one by id, those to come.
+
+Only committed records are read. Reading is not verifying: a line that is no record is counted in ``unreadable``, and
+``guard log verify`` says what it means.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from guard.errors import GuardError
+from guard.record.segment import list_segments, read_batches
+from guard.record.verify import find_origins
+from guard.types import DecisionRecord
+
+LAST: Final = "last"
+POLL_SECONDS: Final = 0.2
+_MAX_NAMED: Final = 5
+
+
+class RecordNotFound(GuardError):
+    """The log holds no such record, or several that are meant alike."""
+
+    code = "record_not_found"
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which records are wanted; every condition that is given must hold.
+
+    ``effect`` looks at decisions and at the verdicts of outcomes, ``rule`` also at rules in shadow mode.
+    """
+
+    effect: str | None = None
+    rule: str | None = None
+    kind: str | None = None
+    id_prefix: str = ""
+
+    def matches(self, record: DecisionRecord) -> bool:
+        """Whether the record is wanted."""
+        if self.kind is not None and record["kind"] != self.kind:
+            return False
+        if self.id_prefix and not _exchange_id(record).startswith(self.id_prefix):
+            return False
+        if self.effect is not None and self.effect not in effects(record):
+            return False
+        return self.rule is None or self.rule in rules(record)
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A decision and what became of it; ``outcome`` is ``None`` for a refused request, or if it is missing."""
+
+    decision: DecisionRecord
+    outcome: DecisionRecord | None
+
+
+class LogReader:
+    """Reads the log in ``directory``: one with origins in it, or that of one origin."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises ``RecordNotFound`` if there is no log."""
+        self.directory = directory
+        self.unreadable = 0
+        if not find_origins(directory):
+            raise RecordNotFound(
+                "there is no log here", where=str(directory), mend="name the log's directory with --dir"
+            )
+
+    def records(self, wanted: Filter | None = None) -> Iterator[DecisionRecord]:
+        """All records of all origins, oldest first."""
+        streams = [self._origin(origin) for origin in find_origins(self.directory)]
+        for record in heapq.merge(*streams, key=_time):
+            if wanted is None or wanted.matches(record):
+                yield record
+
+    def tail(self, count: int, wanted: Filter | None = None) -> list[DecisionRecord]:
+        """The last ``count`` records, oldest first. Reads each origin from its end."""
+        found = [self._last(origin, count, wanted or Filter()) for origin in find_origins(self.directory)]
+        return sorted((record for records in found for record in records), key=_time)[-count:] if count else []
+
+    def find(self, decision_id: str) -> Exchange:
+        """The exchange whose decision has this id, or the only one whose id begins so; ``last`` is the newest.
+
+        Raises ``RecordNotFound``.
+        """
+        if decision_id == LAST:
+            newest = self.tail(1, Filter(kind="decision"))
+            if not newest:
+                raise RecordNotFound("the log holds no decision", where=str(self.directory))
+            decision_id = newest[0]["id"]
+        decisions: dict[str, DecisionRecord] = {}
+        outcomes: dict[str, DecisionRecord] = {}
+        for record in self._mentioning(decision_id):
+            if record["kind"] == "decision" and record["id"].startswith(decision_id):
+                decisions[record["id"]] = record
+            elif record["kind"] == "outcome":
+                outcomes[record["decision_ref"]] = record
+        if len(decisions) != 1:
+            raise self._not_one(decision_id, list(decisions))
+        ((found, decision),) = decisions.items()
+        return Exchange(decision, outcomes.get(found))
+
+    def follow(
+        self, wanted: Filter | None = None, *, pause: Callable[[float], None] = time.sleep
+    ) -> Iterator[DecisionRecord]:
+        """The records that are committed after this call, for ever; new segments and new origins included."""
+        return self._follow({origin: _Place.at_end(origin) for origin in find_origins(self.directory)}, wanted, pause)
+
+    def _follow(
+        self, places: dict[Path, _Place], wanted: Filter | None, pause: Callable[[float], None]
+    ) -> Iterator[DecisionRecord]:
+        while True:
+            for origin in find_origins(self.directory):
+                place = places.setdefault(origin, _Place())
+                for line in place.read(origin):
+                    record = self._decode(line)
+                    if record is not None and (wanted is None or wanted.matches(record)):
+                        yield record
+            pause(POLL_SECONDS)
+
+    def _origin(self, origin: Path) -> Iterator[DecisionRecord]:
+        return (record for line in _lines(origin) if (record := self._decode(line)) is not None)
+
+    def _last(self, origin: Path, count: int, wanted: Filter) -> list[DecisionRecord]:
+        found: deque[DecisionRecord] = deque()
+        for segment in reversed(list_segments(origin / "seg")):
+            newest: deque[DecisionRecord] = deque(maxlen=count)
+            for line in _committed(segment.path):
+                record = self._decode(line)
+                if record is not None and wanted.matches(record):
+                    newest.append(record)
+            found.extendleft(reversed(newest))
+            if len(found) >= count:
+                break
+        return list(found)[-count:] if count else []
+
+    def _mentioning(self, text: str) -> Iterator[DecisionRecord]:
+        needle = text.encode()
+        for origin in find_origins(self.directory):
+            for line in _lines(origin):
+                # A cheap look at the bytes spares parsing what cannot match.
+                if needle in line and (record := self._decode(line)) is not None:
+                    yield record
+
+    def _decode(self, line: bytes) -> DecisionRecord | None:
+        try:
+            record: Any = msgspec.json.decode(line)
+            _time(record), record["kind"], record["id"]
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            self.unreadable += 1
+            return None
+        found: DecisionRecord = record
+        return found
+
+    def _not_one(self, decision_id: str, found: list[str]) -> RecordNotFound:
+        if not found:
+            return RecordNotFound(
+                f"no decision has an id that begins with {decision_id!r}",
+                where=str(self.directory),
+                mend="guard log tail lists the last ones",
+            )
+        named = ", ".join(found[:_MAX_NAMED]) + (" ..." if len(found) > _MAX_NAMED else "")
+        return RecordNotFound(f"{len(found)} decisions begin so: {named}", mend="give more of the id")
+
+
+class _Place(msgspec.Struct):
+    """How far one origin was read."""
+
+    segment: int = 0
+    offset: int = 0
+
+    @classmethod
+    def at_end(cls, origin: Path) -> _Place:
+        segments = list_segments(origin / "seg")
+        if not segments:
+            return cls()
+        place = cls(segments[-1].number)
+        for _ in place.read(origin):
+            continue
+        return place
+
+    def read(self, origin: Path) -> Iterator[bytes]:
+        """The lines committed since."""
+        for segment in list_segments(origin / "seg"):
+            if segment.number < self.segment:
+                continue
+            if segment.number > self.segment:
+                self.segment, self.offset = segment.number, 0
+            for batch in read_batches(segment.path, offset=self.offset):
+                if batch.commit is None:
+                    break
+                self.offset = batch.end
+                yield from batch.records
+
+
+def effects(record: DecisionRecord) -> set[str]:
+    """Every effect that the record tells of."""
+    if record["kind"] == "decision":
+        return {record["decision"]["effect"]}
+    return {verdict["effect"] for verdict in record.get("decisions", ())}
+
+
+def rules(record: DecisionRecord) -> list[str]:
+    """The ids of the rules that spoke, enforced ones first, each once."""
+    verdicts = [record, *record.get("decisions", ())]
+    named = [why["rule"] for field in ("why", "would_deny") for verdict in verdicts for why in verdict.get(field, ())]
+    return [rule for rule in dict.fromkeys(named) if rule]
+
+
+def _exchange_id(record: DecisionRecord) -> str:
+    return str(record.get("decision_ref") or record["id"])
+
+
+def _time(record: DecisionRecord) -> int:
+    return int(record["ts_us"])
+
+
+def _lines(origin: Path) -> Iterator[bytes]:
+    for segment in list_segments(origin / "seg"):
+        yield from _committed(segment.path)
+
+
+def _committed(path: Path) -> Iterator[bytes]:
+    for batch in read_batches(path):
+        if batch.commit is not None:
+            yield from batch.records
