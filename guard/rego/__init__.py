@@ -1,0 +1,72 @@
+"""A Rego v1 engine in pure Python. ``docs/rego.md`` explains how it is built and what it refuses.
+
+``compile(modules, data)`` gives a `Program`; ``Program.eval("data.a.allow", input)`` its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .annotations import Annotation, RuleHead, TestRule
+from .compiler import Capabilities, Compiler
+from .errors import (
+    BuiltinError,
+    CompileError,
+    ConflictError,
+    DeadlineError,
+    DepthError,
+    EvalError,
+    InputError,
+    LimitError,
+    Location,
+    RegoDiagnostic,
+    RegoError,
+    StepLimitError,
+)
+from .program import DEFAULT_MAX_STEPS, Program
+from .show import pretty as render
+from .trace import Fired, Trace
+from .values import UNDEFINED, Undefined
+
+__all__ = [
+    "DEFAULT_MAX_STEPS",
+    "UNDEFINED",
+    "Annotation",
+    "BuiltinError",
+    "Capabilities",
+    "CompileError",
+    "ConflictError",
+    "DeadlineError",
+    "DepthError",
+    "EvalError",
+    "Fired",
+    "InputError",
+    "LimitError",
+    "Location",
+    "Program",
+    "RegoDiagnostic",
+    "RegoError",
+    "RuleHead",
+    "StepLimitError",
+    "TestRule",
+    "Trace",
+    "Undefined",
+    "compile",
+    "render",
+]
+
+
+def compile(  # noqa: A001
+    modules: Mapping[str, str], data: Any = None, *, capabilities: Capabilities | None = None
+) -> Program:
+    """Check and compile modules (file name to source text) over base data (JSON-like; not copied, do not change it).
+
+    Raises CompileError; its ``errors`` are `RegoDiagnostic` with OPA's codes, rows and columns from 1.
+    """
+    try:
+        checked = Compiler(capabilities or Capabilities()).program(modules, data)
+        return Program(checked, data)
+    except RecursionError:
+        message = "an expression nests too deeply"
+        raise CompileError([RegoDiagnostic("rego_compile_error", message, min(modules), 1, 1)]) from None

@@ -1,0 +1,98 @@
+"""count, sum, product, max, min, sort, all, any, and membership."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from guard.rego import numbers
+from guard.rego.runtime import BuiltinFailure
+from guard.rego.values import NUMBERS, UNDEFINED, Set, compare, equal, key_of, sort_values
+
+from .registry import builtin
+
+_COLLECTION = "array | set"
+
+
+@builtin("count", "array | object | set | string -> number")
+def _count(value: Any) -> int:
+    return len(value)
+
+
+def _numbers(values: Any) -> list[Any]:
+    found = values if type(values) is list else values.sorted()
+    for value in found:
+        if type(value) not in NUMBERS:
+            raise BuiltinFailure("operand 1 must be array of numbers but got array containing other", "eval_type_error")
+    return found
+
+
+@builtin("sum", "array | set -> number")
+def _sum(values: Any) -> Any:
+    found = _numbers(values)
+    if all(type(value) is int for value in found):
+        return sum(found)
+    total = Fraction(0)
+    for value in found:
+        total = numbers.round_binary(total + numbers.binary(value))
+    return numbers.from_binary(total)
+
+
+@builtin("product", "array | set -> number")
+def _product(values: Any) -> Any:
+    found = Fraction(1)
+    for value in _numbers(values):
+        found = numbers.check_size(numbers.round_binary(found * numbers.binary(value)))
+    return numbers.from_binary(found)
+
+
+@builtin("max", "array | set -> any")
+def _max(values: Any) -> Any:
+    if type(values) is Set:
+        return values.sorted()[-1] if len(values) else UNDEFINED
+    found = UNDEFINED
+    for value in values:
+        if found is UNDEFINED or compare(value, found) > 0:
+            found = value
+    return found
+
+
+@builtin("min", "array | set -> any")
+def _min(values: Any) -> Any:
+    if type(values) is Set:
+        return values.sorted()[0] if len(values) else UNDEFINED
+    found = UNDEFINED
+    for value in values:
+        if found is UNDEFINED or compare(value, found) < 0:
+            found = value
+    return found
+
+
+@builtin("sort", "array | set -> array")
+def _sort(values: Any) -> list[Any]:
+    return sort_values(values) if type(values) is list else list(values.sorted())
+
+
+@builtin("internal.member_2", "any, any -> boolean")
+def _member(value: Any, collection: Any) -> bool:
+    kind = type(collection)
+    if kind is Set:
+        return key_of(value) in collection.keys
+    if kind is list:
+        return any(equal(value, item) for item in collection)
+    if kind is dict:
+        return any(equal(value, item) for item in collection.values())
+    return False
+
+
+@builtin("internal.member_3", "any, any, any -> boolean")
+def _member_with_key(key: Any, value: Any, collection: Any) -> bool:
+    kind = type(collection)
+    if kind is Set:
+        return equal(key, value) and key_of(value) in collection.keys
+    if kind is list:
+        return type(key) is int and 0 <= key < len(collection) and equal(value, collection[key])
+    if kind is dict:
+        held = key_of(key)
+        return held in collection and equal(value, collection[held])
+    return False

@@ -1,0 +1,176 @@
+"""Numbers: operators, rounding, ranges and bits."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from guard.rego import numbers
+from guard.rego.runtime import BuiltinFailure, Context
+from guard.rego.values import NUMBERS, Set, compare, equal
+
+from .registry import builtin, described, operand_error
+
+_MAX_SHIFT = 1 << 20
+
+
+@builtin("plus", "number, number -> number")
+def _plus(left: Any, right: Any) -> Any:
+    return numbers.add(left, right)
+
+
+@builtin("minus", "number | set, number | set -> any")
+def _minus(left: Any, right: Any) -> Any:
+    if type(left) is Set and type(right) is Set:
+        return Set(left.keys - right.keys)
+    if type(left) in NUMBERS and type(right) in NUMBERS:
+        return numbers.subtract(left, right)
+    position, got = (2, right) if type(left) in NUMBERS or type(left) is Set else (1, left)
+    raise operand_error(position, ("set",) if type(left) is Set else ("number",), got)
+
+
+@builtin("mul", "number, number -> number")
+def _mul(left: Any, right: Any) -> Any:
+    return numbers.multiply(left, right)
+
+
+@builtin("div", "number, number -> number")
+def _div(left: Any, right: Any) -> Any:
+    if right == 0:
+        raise BuiltinFailure("divide by zero")
+    return numbers.divide(left, right)
+
+
+@builtin("rem", "number, number -> number")
+def _rem(left: Any, right: Any) -> Any:
+    if not (numbers.is_integer(left) and numbers.is_integer(right)):
+        raise BuiltinFailure("modulo on floating-point number")
+    if right == 0:
+        raise BuiltinFailure("modulo by zero")
+    one, two = int(numbers.binary(left)), int(numbers.binary(right))
+    found = abs(one) % abs(two)
+    return -found if one < 0 else found
+
+
+@builtin("abs", "number -> number")
+def _abs(value: Any) -> Any:
+    return numbers.from_binary(abs(numbers.binary(value)))
+
+
+@builtin("round", "number -> number")
+def _round(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    exact = numbers.to_fraction(value)
+    found = math.floor(abs(exact) + Fraction(1, 2))
+    return found if exact >= 0 else -found
+
+
+@builtin("ceil", "number -> number")
+def _ceil(value: Any) -> Any:
+    return math.ceil(numbers.to_fraction(value))
+
+
+@builtin("floor", "number -> number")
+def _floor(value: Any) -> Any:
+    return math.floor(numbers.to_fraction(value))
+
+
+def integer(value: Any, position: int, what: str = "integer number") -> int:
+    """An operand that must be an integer."""
+    if type(value) is int:
+        return value
+    if numbers.is_integer(value):
+        return numbers.to_int(value)
+    raise operand_error(position, (what,), described("floating-point number"))
+
+
+@builtin("numbers.range", "number, number -> array", context=True)
+def _range(ctx: Context, start: Any, stop: Any) -> list[int]:
+    first, last = integer(start, 1), integer(stop, 2)
+    ctx.budget.charge(abs(last - first) + 1)
+    return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
+
+
+@builtin("numbers.range_step", "number, number, number -> array", context=True)
+def _range_step(ctx: Context, start: Any, stop: Any, step: Any) -> list[int]:
+    first, last, width = integer(start, 1), integer(stop, 2), integer(step, 3)
+    if width <= 0:
+        raise BuiltinFailure("step must be a positive integer")
+    ctx.budget.charge(abs(last - first) // width + 1)
+    return list(range(first, last + 1, width)) if first <= last else list(range(first, last - 1, -width))
+
+
+@builtin("bits.or", "number, number -> number")
+def _bits_or(left: Any, right: Any) -> int:
+    return integer(left, 1) | integer(right, 2)
+
+
+@builtin("bits.and", "number, number -> number")
+def _bits_and(left: Any, right: Any) -> int:
+    return integer(left, 1) & integer(right, 2)
+
+
+@builtin("bits.xor", "number, number -> number")
+def _bits_xor(left: Any, right: Any) -> int:
+    return integer(left, 1) ^ integer(right, 2)
+
+
+@builtin("bits.negate", "number -> number")
+def _bits_negate(value: Any) -> int:
+    return ~integer(value, 1)
+
+
+def _shift(value: Any) -> int:
+    found = integer(value, 2)
+    if found < 0:
+        raise operand_error(2, ("an unsigned integer number",), described("a negative integer"))
+    if found > _MAX_SHIFT:
+        raise BuiltinFailure("shift count too large")
+    return found
+
+
+@builtin("bits.lsh", "number, number -> number")
+def _bits_lsh(value: Any, count: Any) -> int:
+    return integer(value, 1) << _shift(count)
+
+
+@builtin("bits.rsh", "number, number -> number")
+def _bits_rsh(value: Any, count: Any) -> int:
+    return integer(value, 1) >> _shift(count)
+
+
+@builtin("equal", "any, any -> boolean")
+def _equal(left: Any, right: Any) -> bool:
+    return equal(left, right)
+
+
+@builtin("eq", "any, any -> boolean")
+def _eq(left: Any, right: Any) -> bool:
+    return equal(left, right)
+
+
+@builtin("neq", "any, any -> boolean")
+def _neq(left: Any, right: Any) -> bool:
+    return not equal(left, right)
+
+
+@builtin("lt", "any, any -> boolean")
+def _lt(left: Any, right: Any) -> bool:
+    return compare(left, right) < 0
+
+
+@builtin("lte", "any, any -> boolean")
+def _lte(left: Any, right: Any) -> bool:
+    return compare(left, right) <= 0
+
+
+@builtin("gt", "any, any -> boolean")
+def _gt(left: Any, right: Any) -> bool:
+    return compare(left, right) > 0
+
+
+@builtin("gte", "any, any -> boolean")
+def _gte(left: Any, right: Any) -> bool:
+    return compare(left, right) >= 0

@@ -1,0 +1,198 @@
+"""Source for terms: values, references and the matching of patterns against values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .emit import Emitter
+from .nodes import Array, Comprehension, Const, Object, Ref, SetLit, Term, Var, must
+from .tree import FUNCTION, Node, RuleTree
+from .values import Set, key_of, make_object
+from .variables import term_vars
+
+_SIMPLE_CONSTANTS = (str, int, bool, type(None))
+
+
+class TermWriter(Emitter):
+    """Writes terms of flat bodies. ``bound`` maps variables to Python names; ``uses`` counts their mentions."""
+
+    def __init__(self, tree: RuleTree) -> None:
+        super().__init__()
+        self.tree = tree
+        self.bound: dict[str, str] = {}
+        self.uses: dict[str, int] = {}
+        self.context = "ctx"
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def is_bound(self, term: Term) -> bool:
+        """Whether every variable of a term has a value."""
+        return all(name in self.bound for name in term_vars(term, set(), closures=False))
+
+    def value(self, term: Term) -> str:
+        """A Python expression for a term of constants and bound variables."""
+        if isinstance(term, Const):
+            return self.literal(term.value)
+        if isinstance(term, Var):
+            return self.bound[term.name]
+        ground = constant_value(term)
+        if ground is not None:
+            return self.constant(ground[0])
+        if isinstance(term, Array):
+            return "[" + ", ".join(map(self.value, term.items)) + "]"
+        if isinstance(term, SetLit):
+            return "Set({" + ", ".join(map(self.key, term.items)) + "})"
+        pairs = must(Object, term).pairs
+        return "{" + ", ".join(f"{self.key(key)}: {self.value(value)}" for key, value in pairs) + "}"
+
+    def literal(self, value: Any) -> str:
+        """A scalar in Python's notation."""
+        if type(value) is int and value.bit_length() > 64:
+            return self.constant(value)
+        return repr(value) if type(value) in _SIMPLE_CONSTANTS else self.constant(value)
+
+    def key(self, term: Term) -> str:
+        """A Python expression for a term in key form."""
+        if isinstance(term, Const):
+            held = key_of(term.value)
+            return self.literal(held) if held is term.value else self.constant(held)
+        return f"key_of({self.value(term)})"
+
+    # -- references -----------------------------------------------------------------------------------------------
+
+    def ref(self, ref: Ref) -> tuple[str, bool]:
+        """Statements that look a reference up, iterating over operands that are not bound. Returns the name of the
+        value and whether that can still be ``U``."""
+        head = must(Var, ref.terms[0])
+        if head.name == "data" and "data" not in self.bound:
+            return self.data_ref(ref)
+        if head.name == "input" and "input" not in self.bound:
+            current = self.name()
+            self.line(f"{current} = {self.context}.input")
+            return self.operands(current, ref.terms[1:], maybe=True)
+        return self.operands(self.bound[head.name], ref.terms[1:], maybe=False)
+
+    def operands(
+        self, current: str, terms: tuple[Term, ...], *, maybe: bool, virtual: bool = False, index: str = "index"
+    ) -> tuple[str, bool]:
+        """Walk down from a value."""
+        for term in terms:
+            if isinstance(term, Const) and type(term.value) is str and not virtual:
+                found = self.name()
+                key = repr(term.value)
+                self.line(f"{found} = {current}.get({key}, U) if type({current}) is dict else index({current}, {key})")
+                current, maybe = found, True
+            elif self.is_bound(term):
+                found = self.name()
+                self.line(f"{found} = {index}({current}, {self.value(term)})")
+                current, maybe = found, True
+            else:
+                current, maybe = self.iterate(current, term), False
+        if virtual:
+            found = self.name()
+            self.line(f"{found} = whole({current})")
+            return found, True
+        return current, maybe
+
+    def iterate(self, current: str, term: Term) -> str:
+        """A loop over a collection that binds an operand."""
+        found = self.name()
+        if isinstance(term, Var) and self.uses.get(term.name, 0) <= 1:
+            self.loop(f"for {found} in each_value({self.context}, {current}):")
+            self.bound[term.name] = found
+            return found
+        key = self.name()
+        self.loop(f"for {key}, {found} in each_item({self.context}, {current}):")
+        self.match(term, key)
+        return found
+
+    def data_ref(self, ref: Ref) -> tuple[str, bool]:
+        """A reference below ``data``: rules where the tree has them, base data elsewhere."""
+        node: Node = self.tree.root
+        depth = 1
+        while depth < len(ref.terms):
+            part = ref.terms[depth]
+            child = node.children.get(key_of(part.value)) if isinstance(part, Const) else None
+            if child is None:
+                break
+            node = child
+            depth += 1
+        rest = ref.terms[depth:]
+        current = self.name()
+        if node.is_document:
+            self.line(f"{current} = v{node.id}({self.context})")
+            return self.operands(current, rest, maybe=True)
+        if node.kind == FUNCTION:
+            self.line(f"{current} = U")
+            return current, True
+        if rest and isinstance(rest[0], Const) and not node.rules and key_of(rest[0].value) not in node.children:
+            self.line(f"{current} = {self.context}.data")
+            return self.operands(current, ref.terms[1:], maybe=True, index="base_index")
+        self.line(f"{current} = Virtual.at({self.context}, {self.constant(node)})")
+        return self.operands(current, rest, maybe=False, virtual=True)
+
+    # -- matching -------------------------------------------------------------------------------------------------
+
+    def match(self, pattern: Term, value: str) -> None:
+        """Fail unless a value (never ``U``) matches a pattern; binds the pattern's free variables."""
+        if isinstance(pattern, Const):
+            self.match_constant(pattern.value, value)
+        elif isinstance(pattern, Var):
+            known = self.bound.get(pattern.name)
+            if known is None:
+                self.bound[pattern.name] = value
+            elif known != value:
+                self.fail_if(f"not equal({known}, {value})")
+        elif self.is_bound(pattern):
+            self.fail_if(f"not equal({self.value(pattern)}, {value})")
+        elif isinstance(pattern, Array):
+            self.fail_if(f"type({value}) is not list or len({value}) != {len(pattern.items)}")
+            for position, item in enumerate(pattern.items):
+                found = self.name()
+                self.line(f"{found} = {value}[{position}]")
+                self.match(item, found)
+        elif isinstance(pattern, Object):
+            self.match_object(pattern, value)
+        else:
+            raise AssertionError(f"no pattern: {pattern}")
+
+    def match_object(self, pattern: Object, value: str) -> None:
+        """An object pattern: the same keys, each value matched."""
+        self.fail_if(f"type({value}) is not dict or len({value}) != {len(pattern.pairs)}")
+        for key, item in pattern.pairs:
+            found = self.name()
+            self.line(f"{found} = {value}.get({self.key(key)}, U)")
+            self.fail_if(f"{found} is U")
+            self.match(item, found)
+
+    def match_constant(self, constant: Any, value: str) -> None:
+        """A scalar pattern; undefined never matches."""
+        if constant is None or type(constant) is bool:
+            self.fail_if(f"{value} is not {constant!r}")
+        elif type(constant) is str:
+            self.fail_if(f"{value} != {constant!r}")
+        else:
+            self.fail_if(f"not equal({value}, {self.literal(constant)})")
+
+
+def constant_value(term: Term) -> tuple[Any] | None:
+    """The value of a term without variables, in a tuple; None where it has any."""
+    if isinstance(term, Const):
+        return (term.value,)
+    if isinstance(term, Array | SetLit):
+        items = [constant_value(item) for item in term.items]
+        if any(item is None for item in items):
+            return None
+        values = [item[0] for item in items if item is not None]
+        return (values,) if isinstance(term, Array) else (Set.of(values),)
+    if isinstance(term, Object):
+        pairs = [(constant_value(key), constant_value(value)) for key, value in term.pairs]
+        if any(key is None or value is None for key, value in pairs):
+            return None
+        return (make_object((key[0], value[0]) for key, value in pairs if key is not None and value is not None),)
+    return None
+
+
+def is_lookup(term: Term) -> bool:
+    """Whether a term must be computed rather than matched."""
+    return isinstance(term, Ref | Comprehension)

@@ -1,0 +1,108 @@
+"""Values as Rego text, as ``sprintf("%v")``, ``print`` and template strings show them, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from . import numbers
+from .values import Set, rank, sorted_keys, value_of
+
+
+def quote(text: str) -> str:
+    """A string literal with JSON's escapes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def show(value: Any) -> str:
+    """The Rego text of a value: sets in braces, ``set()`` for the empty one, strings quoted."""
+    kind = type(value)
+    if kind is str:
+        return quote(value)
+    if kind in {int, float, Decimal}:
+        return numbers.format_number(value)
+    if value is None or kind is bool:
+        return {None: "null", True: "true", False: "false"}[value]
+    if kind is list:
+        return "[" + ", ".join(map(show, value)) + "]"
+    if kind is Set:
+        return "{" + ", ".join(map(show, value.sorted())) + "}" if len(value) else "set()"
+    rank(value)
+    return "{" + ", ".join(f"{show(value_of(key))}: {show(value[key])}" for key in sorted_keys(value)) + "}"
+
+
+def plain_text(value: Any) -> str:
+    """A string as it is, anything else as Rego text."""
+    return value if type(value) is str else show(value)
+
+
+def to_json(value: Any, *, exact: bool = False) -> Any:
+    """The value as plain data: sets as sorted lists, keys as strings, as OPA's API answers. Without ``exact``, numbers
+    that no float holds exactly become the nearest. What is plain already is not copied."""
+    kind = type(value)
+    if kind is list:
+        items = [to_json(item, exact=exact) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if kind is dict:
+        return _object(value, exact=exact)
+    if kind is Set:
+        return [to_json(item, exact=exact) for item in value.sorted()]
+    if kind is Decimal and not exact:
+        return numbers.plain(value)
+    rank(value)
+    return value
+
+
+def _object(value: dict[Any, Any], *, exact: bool) -> dict[str, Any]:
+    changed = False
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if type(key) is str else compact(to_json(value_of(key), exact=True))
+        new = to_json(item, exact=exact)
+        changed = changed or new is not item or name is not key
+        found[name] = new
+    return found if changed else value
+
+
+def ordered(value: Any) -> Any:
+    """Plain data with the keys of every object sorted, as Go writes maps."""
+    if type(value) is list:
+        return [ordered(item) for item in value]
+    if type(value) is dict:
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return value
+
+
+def compact(value: Any) -> str:
+    """JSON text without spaces, as Go writes it: sorted keys, exact numbers."""
+    kind = type(value)
+    if kind in {int, float, Decimal}:
+        return numbers.format_number(value)
+    if kind is list:
+        return "[" + ",".join(map(compact, value)) + "]"
+    if kind is dict:
+        return "{" + ",".join(f"{go_string(key)}:{compact(value[key])}" for key in sorted(value)) + "}"
+    if kind is str:
+        return go_string(value)
+    return json.dumps(value)
+
+
+def go_string(text: str) -> str:
+    """A JSON string as Go's encoder writes it, with ``<``, ``>``, ``&`` and the line separators escaped."""
+    found = json.dumps(text, ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        if char in found:
+            found = found.replace(char, f"\\u{ord(char):04x}")
+    return found
+
+
+def pretty(value: Any, indent: int = 0) -> str:
+    """JSON text as ``opa eval --format json`` prints it: two spaces, exact numbers, keys in the given order."""
+    pad = "  " * (indent + 1)
+    if type(value) is list and value:
+        return "[\n" + ",\n".join(pad + pretty(item, indent + 1) for item in value) + "\n" + "  " * indent + "]"
+    if type(value) is dict and value:
+        pairs = [f"{pad}{go_string(key)}: {pretty(item, indent + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(pairs) + "\n" + "  " * indent + "}"
+    return compact(value)

@@ -1,0 +1,281 @@
+"""Rego's values as plain Python objects, their equality, order and keys.
+
+========  =======================================================================
+Rego      Python
+========  =======================================================================
+null      ``None``
+boolean   ``bool`` (never equal to a number)
+number    ``int``, ``float``, or ``Decimal`` where no float has that decimal text
+string    ``str``
+array     ``list``
+object    ``dict``, keyed by `key_of`
+set       `Set`
+========  =======================================================================
+
+Values are never changed after they were made, so input and base data are used in place. Object keys and set members
+are held in *key form*: strings and numbers as they are, everything else wrapped in `Key`, so that ``true`` and ``1``
+stay apart and arrays can be keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from functools import cmp_to_key
+from typing import Any, Final
+
+from .errors import InputError
+
+
+class Undefined:
+    """The type of `UNDEFINED`: no value, which is not the same as null or false."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+
+NUMBERS: Final = frozenset({int, float, Decimal})
+_EXACT: Final = 2**53
+_PLAIN: Final = frozenset({str, int, float})
+_SCALARS: Final = frozenset({str, int, float, bool, type(None), Decimal})
+
+
+class Key:
+    """A value in key form (see the module's page): hashable, equal as Rego says."""
+
+    __slots__ = ("_hash", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self._hash = _hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Key and self._hash == other._hash and equal(self.value, other.value)
+
+    def __repr__(self) -> str:
+        return f"Key({self.value!r})"
+
+
+class Set:
+    """A set of values. ``keys`` holds the members in key form; iteration gives the values in Rego's order."""
+
+    __slots__ = ("_sorted", "keys")
+
+    def __init__(self, keys: set[Any]) -> None:
+        self.keys = keys
+        self._sorted: list[Any] | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> Set:
+        """The set of these values."""
+        return cls({key_of(value) for value in values})
+
+    def sorted(self) -> list[Any]:
+        """The members in Rego's order. The list is shared: do not change it."""
+        found = self._sorted
+        if found is None:
+            values = [value_of(key) for key in self.keys]
+            found = self._sorted = sort_values(values) if len(values) > 1 else values
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.sorted())
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, value: object) -> bool:
+        return key_of(value) in self.keys
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Set and self.keys == other.keys
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.keys))
+
+    def __repr__(self) -> str:
+        return f"Set({self.sorted()!r})"
+
+
+def _hash(value: Any) -> int:
+    kind = type(value)
+    if kind is list:
+        return hash((1, *[hash(key_of(item)) for item in value]))
+    if kind is dict:
+        return hash(frozenset([(key, hash(key_of(item))) for key, item in value.items()]))
+    if kind is Set:
+        return hash(frozenset(value.keys))
+    if kind is bool:
+        return 7 if value else 11
+    raise InputError(f"{kind.__name__} is not a JSON value")
+
+
+KEY_TRUE: Final = Key(True)
+KEY_FALSE: Final = Key(False)
+
+
+def key_of(value: Any) -> Any:
+    """The key form of a value."""
+    kind = type(value)
+    if kind is float:
+        return value if -_EXACT < value < _EXACT else int(Decimal(repr(value)))
+    if kind in _PLAIN or value is None or kind is Decimal:
+        return value
+    if value is True:
+        return KEY_TRUE
+    if value is False:
+        return KEY_FALSE
+    return Key(value)
+
+
+def value_of(key: Any) -> Any:
+    """The value of a key form."""
+    return key.value if type(key) is Key else key
+
+
+def make_object(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """An object from (key, value) pairs; a later pair wins."""
+    return {key_of(key): value for key, value in pairs}
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Rego's equality: by value and type; 1 equals 1.0, and ``true`` never equals 1."""
+    kind = type(left)
+    if kind is not type(right):
+        return kind in NUMBERS and type(right) in NUMBERS and compare_numbers(left, right) == 0
+    if kind in _SCALARS:
+        return bool(left == right)
+    if kind is list:
+        return len(left) == len(right) and all(map(equal, left, right))
+    if kind is dict:
+        if len(left) != len(right):
+            return False
+        for key, item in left.items():
+            other = right.get(key, UNDEFINED)
+            if other is UNDEFINED or not equal(item, other):
+                return False
+        return True
+    if kind is Set:
+        return bool(left.keys == right.keys)
+    raise InputError(f"{kind.__name__} is not a JSON value")
+
+
+def compare_numbers(left: Any, right: Any) -> int:
+    """-1, 0 or 1. A float stands for its shortest decimal text, as it would in JSON."""
+    if type(left) is not type(right):
+        if type(left) is float and (type(right) is Decimal or abs(left) >= 2**53):
+            left = Decimal(repr(left))
+        if type(right) is float and (type(left) is Decimal or abs(right) >= 2**53):
+            right = Decimal(repr(right))
+    return bool(left > right) - bool(left < right)
+
+
+_RANKS: Final = {
+    type(None): 0,
+    bool: 1,
+    int: 2,
+    float: 2,
+    Decimal: 2,
+    str: 3,
+    list: 5,
+    dict: 6,
+    Set: 7,
+}
+
+
+def rank(value: Any) -> int:
+    """The place of a value's type in Rego's order."""
+    try:
+        return _RANKS[type(value)]
+    except KeyError:
+        raise InputError(f"{type(value).__name__} is not a JSON value") from None
+
+
+def compare(left: Any, right: Any) -> int:
+    """-1, 0 or 1 in OPA's total order: null < booleans < numbers < strings < arrays < objects < sets."""
+    place = rank(left)
+    other = rank(right)
+    if place != other:
+        return -1 if place < other else 1
+    if place == 2:
+        return compare_numbers(left, right)
+    if place in {1, 3}:
+        return bool(left > right) - bool(left < right)
+    if place == 5:
+        return _compare_sequences(left, right)
+    if place == 6:
+        return _compare_objects(left, right)
+    if place == 7:
+        return _compare_sequences(left.sorted(), right.sorted())
+    return 0
+
+
+def _compare_sequences(left: list[Any], right: list[Any]) -> int:
+    for one, two in zip(left, right, strict=False):
+        found = compare(one, two)
+        if found:
+            return found
+    return (len(left) > len(right)) - (len(left) < len(right))
+
+
+def _compare_objects(left: dict[Any, Any], right: dict[Any, Any]) -> int:
+    left_keys, right_keys = sorted_keys(left), sorted_keys(right)
+    for one, two in zip(left_keys, right_keys, strict=False):
+        found = compare(value_of(one), value_of(two)) or compare(left[one], right[two])
+        if found:
+            return found
+    return (len(left) > len(right)) - (len(left) < len(right))
+
+
+_order = cmp_to_key(compare)
+
+
+def sort_values(values: list[Any]) -> list[Any]:
+    """A new list in Rego's order."""
+    kinds = set(map(type, values))
+    if len(kinds) <= 1 and kinds <= _PLAIN:
+        return sorted(values)
+    return sorted(values, key=_order)
+
+
+def sorted_keys(obj: dict[Any, Any]) -> list[Any]:
+    """The keys of an object, in key form and Rego's order."""
+    if len(obj) <= 1:
+        return list(obj)
+    if set(map(type, obj)) == {str}:
+        return sorted(obj)
+    return sorted(obj, key=lambda key: _order(value_of(key)))
+
+
+_NAMES: Final = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    Decimal: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    Set: "set",
+}
+
+
+def type_name(value: Any) -> str:
+    """What ``type_name`` answers."""
+    try:
+        return _NAMES[type(value)]
+    except KeyError:
+        raise InputError(f"{type(value).__name__} is not a JSON value") from None
