@@ -1,0 +1,234 @@
+"""``guard policy``: check, test, try out and hand over policies.
+
+The shipped policies are added to the author's, because rules are decided together with them; ``--no-shipped`` leaves
+them out. Exit codes: 0 done; 1 errors in policies, failed tests or no answer from the server; 3 usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from guard import rego
+from guard.config import OpaConfig, load_config
+from guard.errors import ConfigError, Diagnostic, GuardError, PolicyEvaluationError, PolicyInvalid
+from guard.policy.bundle import Bundle, bundle_data, load_bundle
+from guard.policy.embedded import MAX_STEPS, compile_bundle
+from guard.policy.metadata import diagnostics
+from guard.policy.runner import Report, run_tests
+
+app = typer.Typer(name="policy", help="Check, test, try out and hand over policies.", no_args_is_help=True)
+
+Directories = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories or files of policies.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="A guard.toml whose providers, tenants and settings become data.")
+]
+NoShipped = Annotated[bool, typer.Option("--no-shipped", help="Leave out the policies that come with the guard.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
+
+
+@app.command()
+def check(
+    directories: Directories, *, config: Config = None, no_shipped: NoShipped = False, as_json: AsJson = False
+) -> None:
+    """Compile policies and their tests, and hold every rule against its annotation."""
+    try:
+        bundle = _load(directories, config, no_shipped=no_shipped)
+        compile_bundle({**bundle.modules, **bundle.tests}, bundle.data)
+    except PolicyInvalid as error:
+        if as_json:
+            typer.echo(json.dumps({"ok": False, "errors": [_as_json(d) for d in error.diagnostics]}))
+        else:
+            _report_invalid(error)
+        raise typer.Exit(1) from None
+    if as_json:
+        rules = {identifier: rule.mode for identifier, rule in sorted(bundle.rules.items())}
+        typer.echo(json.dumps({"ok": True, "errors": [], "digest": bundle.digest, "rules": rules}))
+        return
+    shadow = sum(rule.mode == "shadow" for rule in bundle.rules.values())
+    typer.echo(
+        f"ok: {len(bundle.modules)} modules, {len(bundle.rules)} rules ({shadow} in shadow mode), "
+        f"revision {bundle.revision}"
+    )
+
+
+@app.command(name="test")
+def run_test_rules(
+    directories: Directories,
+    *,
+    config: Config = None,
+    no_shipped: NoShipped = False,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every test, not only failures.")] = False,
+    run: Annotated[str, typer.Option("--run", "-r", help="Only tests whose name matches this pattern (RE2).")] = "",
+    coverage: Annotated[bool, typer.Option("--coverage", help="Tell which lines no test reached.")] = False,
+) -> None:
+    """Run every ``test_`` rule of the directories, as ``opa test`` does."""
+    bundle = _load_or_exit(directories, config, no_shipped=no_shipped)
+    try:
+        report = run_tests(bundle, pattern=run, coverage=coverage)
+    except PolicyInvalid as error:
+        _report_invalid(error)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        _tell(report, verbose=verbose)
+    if not report.results:
+        _complain("no test was run", mend="name rules test_… in files named *_test.rego")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command(name="eval")
+def evaluate(
+    query: Annotated[str, typer.Argument(help="A query, for example data.guard.decision.")],
+    *,
+    data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="A directory or file of policies.")] = None,
+    input_file: Annotated[Path | None, typer.Option("--input", "-i", help="The input, JSON; - is stdin.")] = None,
+    config: Config = None,
+    no_shipped: NoShipped = False,
+    strict: Annotated[bool, typer.Option("--strict-builtin-errors", help="A failing built-in is an error.")] = False,
+) -> None:
+    """Print what ``opa eval --format json`` prints."""
+    bundle = _load_or_exit(data or [], config, no_shipped=no_shipped)
+    arguments: dict[str, Any] = {} if input_file is None else {"input": _input(input_file)}
+    try:
+        program = compile_bundle(bundle.modules, bundle.data)
+        result = program.query(query, **arguments, max_steps=MAX_STEPS, strict_builtin_errors=strict, exact=True)
+    except rego.CompileError as error:
+        _report_invalid(PolicyInvalid(diagnostics(error)))
+        raise typer.Exit(1) from None
+    except PolicyInvalid as error:
+        _report_invalid(error)
+        raise typer.Exit(1) from None
+    except rego.RegoError as error:
+        raise PolicyEvaluationError(str(error), where=query, mend="correct the policy or the input") from None
+    typer.echo(_as_opa_prints(result))
+
+
+@app.command()
+def push(
+    directories: Directories,
+    *,
+    url: Annotated[str, typer.Option(help="The OPA server; else the configuration's policy.opa.url.")] = "",
+    config: Config = None,
+    no_shipped: NoShipped = False,
+) -> None:
+    """Put policies and data onto an OPA server."""
+    from guard.policy.opa import OpaEngine
+
+    settings = load_config(config)
+    bundle = _load_or_exit(directories, config, no_shipped=no_shipped)
+    compile_bundle(bundle.modules, bundle.data)
+    target = _target(settings.policy.opa, url)
+
+    async def put() -> None:
+        engine = OpaEngine(target, settings.policy.entrypoint)
+        await engine.start()
+        try:
+            await engine.push(bundle)
+        finally:
+            await engine.stop()
+
+    asyncio.run(put())
+    typer.echo(f"pushed {len(bundle.modules)} modules, revision {bundle.revision}, to {target.url}")
+
+
+def _as_opa_prints(result: list[dict[str, Any]]) -> str:
+    """The result set as ``opa eval --format json`` writes it: sorted members, and Go's escapes for HTML."""
+    rows = [
+        {
+            "expressions": [{**each, "value": _sorted(each["value"])} for each in row["expressions"]],
+            **({"bindings": _sorted(row["bindings"])} if row.get("bindings") else {}),
+        }
+        for row in result
+    ]
+    text = rego.render({"result": rows} if rows else {})
+    for character in "<>&\u2028\u2029":  # they can only stand in strings
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def _target(settings: OpaConfig, url: str) -> OpaConfig:
+    try:
+        return OpaConfig(**(settings.model_dump() | ({"url": url} if url else {})))
+    except ValueError:
+        raise ConfigError("the address is no http(s)://host:port", where=f"--url {url}", mend="correct it") from None
+
+
+def _load(directories: Sequence[Path], config: Path | None, *, no_shipped: bool) -> Bundle:
+    data = None if config is None else bundle_data(load_config(config))
+    return load_bundle(directories=directories, shipped=not no_shipped, data=data)
+
+
+def _load_or_exit(directories: Sequence[Path], config: Path | None, *, no_shipped: bool) -> Bundle:
+    try:
+        return _load(directories, config, no_shipped=no_shipped)
+    except PolicyInvalid as error:
+        _report_invalid(error)
+        raise typer.Exit(1) from None
+
+
+def _input(path: Path) -> Any:
+    try:
+        text = sys.stdin.read() if path == Path("-") else path.read_text("utf-8")
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the input cannot be read: {error}", where=str(path), mend="give a JSON file") from None
+
+
+def _tell(report: Report, *, verbose: bool) -> None:
+    place = ""
+    for result in report.results:
+        if result.outcome == "PASS" and not verbose:
+            continue
+        if result.file != place:
+            place = result.file
+            typer.echo(f"{place}:")
+        time = "" if result.outcome == "SKIPPED" else f" ({result.duration_us / 1000:.3f}ms)"
+        typer.echo(f"{result.name}: {result.outcome}{time}")
+        if result.detail:
+            typer.echo(f"  {result.detail}")
+        for case, passed in result.cases.items():
+            if verbose or not passed:
+                typer.echo(f"  {case}: {'PASS' if passed else 'FAIL'}")
+    if report.results:
+        typer.echo("-" * 80)
+        for outcome, count in report.counts().items():
+            if count or outcome == "PASS":
+                typer.echo(f"{outcome}: {count}/{len(report.results)}")
+    if report.coverage is not None:
+        for file, lines in report.coverage.missed.items():
+            typer.echo(f"{file}: not reached: {', '.join(map(str, lines))}")
+        typer.echo(f"coverage: {report.coverage.percent:.1f} %")
+
+
+def _report_invalid(error: PolicyInvalid) -> None:
+    for diagnostic in error.diagnostics:
+        place = diagnostic.file or ("query" if diagnostic.row else "")
+        place += f":{diagnostic.row}:{diagnostic.col}" if diagnostic.row else ""
+        _complain(f"{diagnostic.message} ({diagnostic.code})", where=place)
+    mend = "correct the places above; policies/README.md says what a rule needs"
+    _complain(f"{len(error.diagnostics)} error(s) in the policies", mend=mend)
+
+
+def _complain(what: str, *, where: str = "", mend: str = "") -> None:
+    from guard.cli import report
+
+    typer.echo(report(GuardError(what, where=where, mend=mend)), err=True)
+
+
+def _as_json(diagnostic: Diagnostic) -> dict[str, Any]:
+    return {name: getattr(diagnostic, name) for name in ("code", "message", "file", "row", "col")}

@@ -1,0 +1,43 @@
+# METADATA
+# title: Coverage
+# description: What was not inspected is never taken for clean.
+package guard.rules.coverage
+
+# METADATA
+# title: An inspection that did not finish is no inspection
+# custom:
+#   id: GUARD-001
+#   severity: high
+#   remediation: Send less text at once, or have the deadline or the limit of the detector raised.
+#   mode: enforce
+deny contains {"id": "GUARD-001", "message": message, "pointers": []} if {
+	count(input.coverage.incomplete) > 0
+	parts := {part |
+		some entry in input.coverage.incomplete
+		part := sprintf("%s (%s)", [entry.detector, entry.reason])
+	}
+	message := sprintf("Not finished: %s.", [concat(", ", parts)])
+}
+
+# METADATA
+# title: Positions that nobody can read
+# description: >-
+#   Images, files and unknown media types are let in and told; headers and query strings, which are never inspected, are
+#   only told. Set policy.settings.modes.GUARD-010 to "enforce" where
+#   only text may pass.
+# custom:
+#   id: GUARD-010
+#   severity: low
+#   remediation: Send text, or attach a detector that reads this kind of content.
+#   mode: shadow
+deny contains {"id": "GUARD-010", "message": message, "pointers": pointers} if {
+	count(unread) > 0
+	pointers := {entry.pointer | some entry in unread}
+	reasons := {entry.reason | some entry in unread}
+	message := sprintf("Not inspected: %s.", [concat(", ", reasons)])
+}
+
+unread contains entry if {
+	some entry in input.coverage.skipped
+	entry.reason != "not_inspected"
+}

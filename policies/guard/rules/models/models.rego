@@ -1,0 +1,20 @@
+# METADATA
+# title: Models
+package guard.rules.models
+
+# METADATA
+# title: A tenant uses the models it was given
+# description: A tenant without a list in the configuration may use any model. A call without a model is not judged.
+# custom:
+#   id: MOD-001
+#   severity: medium
+#   remediation: Choose a model of the tenant's list, or add this one to tenants.NAME.models.
+#   mode: enforce
+deny contains {"id": "MOD-001", "message": message, "pointers": ["/model"]} if {
+	input.stage == "request"
+	input.resource.model != null
+	models := data.guard.tenants[input.subject.tenant].models
+	count(models) > 0
+	not input.resource.model in models
+	message := sprintf("Tenant %s may not use %s.", [input.subject.tenant, input.resource.model])
+}

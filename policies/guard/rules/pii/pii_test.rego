@@ -1,0 +1,119 @@
+package guard.rules.pii_test
+
+import data.guard.rules.pii
+
+finding(type) := {"type": type, "detector": "pii", "score": 0.85, "pointer": "/messages/0/content", "count": 2}
+
+asked(provider, findings) := {"stage": "request", "resource": {"provider": provider}, "findings": findings}
+
+answered(findings) := {"stage": "response", "resource": {"provider": "p"}, "findings": findings}
+
+test_an_address_gets_a_pseudonym if {
+	pii.obligations == {
+		{
+			"id": "PII-001",
+			"type": "redact",
+			"entity": "EMAIL_ADDRESS",
+			"operator": "pseudonym",
+		},
+	} with input as asked("p", [finding("EMAIL_ADDRESS")])
+}
+
+test_an_unknown_provider_gets_pseudonyms if {
+	count(pii.obligations) == 1 with input as asked(null, [finding("US_SSN")])
+}
+
+test_an_internal_provider_gets_the_data if {
+	count(pii.obligations) == 0 with input as asked("p", [finding("EMAIL_ADDRESS")])
+		with data.guard.providers as {"p": {"external": false}}
+}
+
+test_clean_text_is_left_alone if {
+	count(pii.obligations) == 0 with input as asked("p", [])
+	count(pii.deny) == 0 with input as asked("p", [])
+}
+
+test_every_other_entity_of_the_detector_counts if {
+	some obligation in pii.obligations with input as asked("p", [finding("ES_NIF")])
+	obligation.entity == "ES_NIF"
+}
+
+test_a_date_is_not_personal if {
+	count(pii.obligations) == 0 with input as asked("p", [finding("DATE_TIME")])
+}
+
+test_an_entity_of_another_detector_counts_by_its_name if {
+	found := object.union(finding("PERSON"), {"detector": "names"})
+	some obligation in pii.obligations with input as asked("p", [found])
+	obligation.entity == "PERSON"
+}
+
+test_entities_can_be_set if {
+	found := object.union(finding("BADGE"), {"detector": "owner"})
+	some obligation in pii.obligations with input as asked("p", [found])
+		with data.guard.settings as {"pii_entities": ["BADGE"]}
+	obligation.entity == "BADGE"
+}
+
+test_a_weak_finding_is_no_duty if {
+	weak := object.union(finding("EMAIL_ADDRESS"), {"score": 0.2})
+	count(pii.obligations) == 0 with input as asked("p", [weak])
+}
+
+test_a_card_is_denied if {
+	pii.deny == {
+		{
+			"id": "PII-002",
+			"message": "2 card number(s) for p.",
+			"pointers": {"/messages/0/content"},
+		},
+	} with input as asked("p", [finding("CREDIT_CARD")])
+}
+
+test_a_card_is_denied_when_the_provider_is_unknown if {
+	some reason in pii.deny with input as asked(null, [finding("CREDIT_CARD")])
+	reason.message == "2 card number(s) for an unknown provider."
+}
+
+test_a_card_is_denied_to_a_provider_that_may_not_hold_it if {
+	count(pii.deny) == 1 with input as asked("p", [finding("CREDIT_CARD")])
+		with data.guard.providers as {"p": {"pci": false}}
+}
+
+test_a_provider_with_pci_gets_the_card_as_it_is if {
+	count(pii.deny) == 0 with input as asked("p", [finding("CREDIT_CARD")])
+		with data.guard.providers as {"p": {"pci": true}}
+	count(pii.obligations) == 0 with input as asked("p", [finding("CREDIT_CARD")])
+		with data.guard.providers as {"p": {"pci": true}}
+}
+
+test_an_answer_is_redacted_before_anything_is_found if {
+	found := {[o.id, o.entity, o.operator] | some o in pii.obligations} with input as answered([])
+	found == {
+		["PII-003", "EMAIL_ADDRESS", "replace"],
+		["PII-003", "IP_ADDRESS", "replace"],
+		["PII-003", "PHONE_NUMBER", "replace"],
+		["PII-003", "US_SSN", "replace"],
+		["PII-004", "CREDIT_CARD", "mask"],
+		["PII-004", "IBAN_CODE", "mask"],
+	}
+}
+
+test_a_masked_number_keeps_its_last_four if {
+	{o.keep_last | some o in pii.obligations; o.operator == "mask"} == {4} with input as answered([])
+}
+
+test_a_card_in_an_answer_is_masked_not_denied if {
+	count(pii.deny) == 0 with input as answered([finding("CREDIT_CARD")])
+}
+
+test_what_is_hidden_in_an_answer_can_be_set if {
+	{o.entity | some o in pii.obligations} == {"PERSON"} with input as answered([])
+		with data.guard.settings as {"pii_answer_replace": ["PERSON"], "pii_answer_mask": []}
+}
+
+test_an_answer_of_an_app_about_itself_is_left_alone if {
+	own := {"stage": "response", "resource": {"provider": "own"}, "findings": [], "ai": {"operation": null}}
+	count(pii.obligations) == 0 with input as own
+		with data.guard.providers as {"own": {"external": false}}
+}
