@@ -8,7 +8,6 @@ Source: Unicode Standard Annex 15 (NFKC) and the property Default_Ignorable_Code
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Final
 
@@ -20,7 +19,7 @@ _IGNORABLE: Final = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0
 )
 
 # Controls that no reader sees; tab, line feed and carriage return part words and stay.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS: Final = bytes({*range(32), 127} - {9, 10, 13})
 
 
 class Folded(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +47,7 @@ class _FoldTable(dict[int, str]):
     def __missing__(self, code_point: int) -> str:
         character = chr(code_point)
         if character.isascii():
-            folded = "" if _CONTROL.match(character) else character
+            folded = "" if code_point in _CONTROLS else character
         elif unicodedata.category(character) == "Cf" or code_point in _IGNORABLE:
             folded = ""
         else:
@@ -65,7 +64,8 @@ def fold(text: str) -> Folded:
 
     Linear in the length of the text. ASCII text without control characters is returned as it is.
     """
-    if text.isascii() and not _CONTROL.search(text):
+    # Deleting from bytes is an order of magnitude faster than searching with a regular expression.
+    if text.isascii() and len(text.encode().translate(None, _CONTROLS)) == len(text):
         return Folded(text)
     folded = text.translate(_TABLE)
     if folded == text:

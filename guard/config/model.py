@@ -111,10 +111,10 @@ class IdentityConfig(_Section):
 
 class DetectorsConfig(_Section):
     """``[detectors]``: which detectors run, by the name of their ``guard.detectors`` entry point. ``options`` holds a
-    table for each, handed to its constructor."""
+    table for each, handed to its constructor. ``behaviour`` is the model that scores callers; ``""`` for none."""
 
     enabled: tuple[Name, ...] = ("pii", "secrets")
-    behaviour: Name | None = "behaviour"
+    behaviour: Name | Literal[""] | None = "behaviour"
     options: dict[Name, dict[str, Any]] = {}
 
 

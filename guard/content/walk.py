@@ -23,7 +23,7 @@ _DATA_URL: Final = re.compile(r"data:([^;,]*+)[^,]*;base64,[A-Za-z0-9+/_\s-]*+={
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]*+={0,2}+\s*+").fullmatch
 _INDEX: Final = re.compile(rb"[0-9]{1,6}").fullmatch
 _MIN_MEDIA_CHARACTERS: Final = 64
-"""Shorter values are texts, whatever they are declared as: a card number is base64 too."""
+"""Shorter values are inspected as texts, too, whatever they are declared as: a card number is base64."""
 _MIN_NUMBER_DIGITS: Final = 8
 _MAX_MEASURE_DIGITS: Final = 10
 _MEDIA_REASONS: Final = {
@@ -152,9 +152,9 @@ class Walk:
     def _is_media(self, text: str, slot: Slot, at: At) -> bool:
         """Whether the string is no text but an image or the like, which is then said as skipped."""
         kind = at.place.kind
-        if kind == "media" and len(text) >= _MIN_MEDIA_CHARACTERS and _BASE64(text):
+        if kind == "media" and _BASE64(text):
             self.skip(at.pointer, at.place.reason or _media_reason(slot.container))
-            return True
+            return len(text) >= _MIN_MEDIA_CHARACTERS
         match = _DATA_URL(text) if text[:5].lower() == "data:" else None
         if match is None:
             return False

@@ -1,0 +1,213 @@
+"""The app's answer on its way out: held until it is decided, then sent, rewritten or replaced by a denial.
+
+The head of the answer chooses how its body is handled: *buffered* (anything that can be read: inspected whole, its
+outcome durable before the first byte), *events* (server-sent events: buffered up to a bound where something is
+redacted or restored, otherwise inspected as they flow) or *passing* (no body, or a media type that holds no text that
+we read: decided at the head, with the gap spoken in its coverage).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from starlette.types import Message, Send
+
+from guard import content as reading
+from guard.errors import ContentRefused, LogUnavailable
+from guard.exchange.events import handle_events
+from guard.exchange.handling import Buffered, passing
+from guard.exchange.judge import Judgement, outage
+from guard.obligations.deny import error_event
+from guard.policy.document import recorded
+from guard.record.build import BodyDigest, ContentHasher, outcome_record
+from guard.telemetry import get_logger
+from guard.types import Decision
+
+if TYPE_CHECKING:
+    from guard.exchange.exchange import Exchange
+
+_log = get_logger("guard.exchange.answer")
+
+Headers = Sequence[tuple[bytes, bytes]]
+_BODILESS: Final = frozenset({204, 205, 304})
+# What no longer holds once a body was rewritten, and what would promise ranges of it.
+_STALE: Final = frozenset(
+    {
+        b"content-length",
+        b"content-encoding",
+        b"transfer-encoding",
+        b"etag",
+        b"last-modified",
+        b"content-md5",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"accept-ranges",
+    }
+)
+
+
+class Handling(Protocol):
+    """One way to handle a body."""
+
+    async def feed(self, body: bytes, *, more: bool) -> None:
+        """The next piece of the app's body."""
+        ...
+
+
+class Answer:
+    """The ``send`` that the app is given."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self.exchange = exchange
+        self.status = 0
+        self.headers: Headers = ()
+        self.head = reading.Head()
+        self.redactions: dict[str, int] = {}
+        self.restored = 0
+        self._send = send
+        self._handling: Handling | None = None
+        self._judgements: list[Judgement] = []
+        self._sent_bytes = 0
+        self._digest: BodyDigest | None = None
+        self._hasher = ContentHasher(exchange.services.keyed)
+        self._sent_status: int | None = None
+        self._recorded = False
+        self._over = False
+        self._started = time.monotonic()
+
+    async def __call__(self, message: Message) -> None:
+        """Take one ASGI message from the app."""
+        if self._over:
+            return  # the client has its answer; what the app still says is not for it
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._start(message["status"], message.get("headers", ()))
+        elif kind == "http.response.body" and self._handling is not None:
+            await self._handling.feed(bytes(message.get("body", b"")), more=message.get("more_body", False))
+        else:
+            # Trailers, pushes, pathsend: ways to answer that were not offered and would not be inspected.
+            raise RuntimeError(f"the guard does not pass the ASGI message {kind!r}")
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = [(name.lower(), value) for name, value in headers]
+        try:
+            self.head = reading.parse_head(self.headers)
+            refusal = None
+        except ContentRefused as error:
+            refusal = error.refusal
+        if self.exchange.method == "HEAD" or status < 200 or status in _BODILESS:
+            self._handling = await passing(self, None)
+        elif refusal is not None:
+            self._handling = await passing(self, refusal)
+        elif self.head.media_type == "text/event-stream":
+            self._handling = await handle_events(self)
+        elif reading.is_opaque(self.head.media_type):
+            self._handling = await passing(self, "opaque_media_type")
+        else:
+            self._handling = Buffered(self)
+
+    # What the handlings do -------------------------------------------------------------------------------------------
+
+    def handle(self, handling: Handling) -> None:
+        """Go on with another handling."""
+        self._handling = handling
+
+    def note(self, judgement: Judgement) -> None:
+        """Keep a verdict of the response stage for the outcome."""
+        self._judgements.append(judgement)
+
+    async def send_head(self, judgement: Judgement, *, length: int | None) -> None:
+        """Send the status and headers. ``length`` is that of a rewritten body; ``None`` leaves the body's headers."""
+        rewritten = length is not None
+        headers = [
+            (name, value)
+            for name, value in self.headers
+            if name != b"x-guard-decision-id" and not (rewritten and name in _STALE)
+        ]
+        if length is not None:
+            headers.append((b"content-length", str(length).encode()))
+        headers += [*self.exchange.answer_headers, *judgement.duties.headers]
+        headers.append((b"x-guard-decision-id", self.exchange.decision_id.encode()))
+        self._sent_status = self.status
+        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
+
+    async def send_body(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the body; waits for the server's back-pressure."""
+        if not self._recorded:
+            self._sent_bytes += len(body)
+            self._hasher.update(body)
+        if not more:
+            self._over = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def deny(self, decision: Decision) -> None:
+        """Answer with a denial instead. Nothing of the app's answer has been sent."""
+        self._over = True
+        status = 503 if decision.outage else 403
+        self._sent_status = status
+        if not await self.record("denied", decision):
+            decision = outage("response", LogUnavailable.code, "The outcome could not be recorded.")
+        await self.exchange.refuse(decision)
+
+    async def stop(self, decision: Decision) -> None:
+        """End a stream that is under way with an error event."""
+        exchange = self.exchange
+        event = error_event(
+            decision,
+            decision_id=exchange.decision_id,
+            request_id=exchange.caller.request_id,
+            dialect=exchange.dialect,
+        )
+        await self.send_body(event, more=False)
+        await self.record("stopped", decision)
+
+    async def record(
+        self, aborted: str | None, last: Decision | None = None, *, about_to_send: BodyDigest | None = None
+    ) -> bool:
+        """Make the outcome durable; false if that failed. An exchange has one outcome.
+
+        ``about_to_send`` is the digest of a whole answer that leaves once its outcome is durable.
+        """
+        if self._recorded:
+            return True
+        self._recorded = True
+        if about_to_send is not None:
+            self._sent_status, self._sent_bytes = self.status, about_to_send.size_bytes
+            self._digest = about_to_send
+        try:
+            await self.exchange.services.log.append(self._outcome(aborted, last))
+        except LogUnavailable as error:
+            _log.error("the outcome could not be recorded", error=error.what)
+            return False
+        return True
+
+    async def close(self, aborted: str) -> None:
+        """The app has returned or failed: whatever its answer came to is recorded."""
+        self._over = True
+        await self.record(aborted)
+
+    def _outcome(self, aborted: str | None, last: Decision | None) -> dict[str, Any]:
+        decisions = [judgement.decision for judgement in self._judgements]
+        if last is not None and (not decisions or decisions[-1] is not last):
+            decisions.append(last)
+        final = self._judgements[-1] if self._judgements else None
+        return outcome_record(
+            decision_ref=self.exchange.decision_id,
+            status=self._sent_status,
+            upstream_status=self.status or None,
+            aborted=aborted,
+            decisions=decisions,
+            policy_input=recorded(final.document) if final else None,
+            detectors=final.detection.outcomes if final else (),
+            redactions=self.redactions,
+            restored=self.restored,
+            entrypoint=self.exchange.services.config.policy.entrypoint,
+            size_bytes=self._sent_bytes,
+            response_body=self._digest or self._hasher.finish(),
+            duration_us=round((time.monotonic() - self._started) * 1e6),
+            keyed=self.exchange.services.keyed,
+        )

@@ -1,0 +1,74 @@
+"""Answers that are server-sent events: buffered where something is redacted or restored, flowing otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guard import content as reading
+from guard.errors import ContentRefused, ObligationFailed
+from guard.exchange.flowing import FlowingEvents
+from guard.exchange.handling import Passing, edits_for, judge_answer, opaque, passing, settle, undue
+from guard.exchange.judge import denied_by_obligation
+from guard.exchange.services import offload
+from guard.types import Content
+
+if TYPE_CHECKING:
+    from guard.exchange.answer import Answer
+
+
+async def handle_events(answer: Answer) -> BufferedEvents | FlowingEvents | Passing:
+    """Decide a stream of server-sent events at its head, which arms its obligations."""
+    if answer.head.content_encodings:
+        return await passing(answer, "content_encoding")
+    judgement = await judge_answer(answer, Content(media_type=answer.head.media_type, size_bytes=0))
+    if judgement.decision.effect == "deny":
+        await answer.deny(judgement.decision)
+        return Passing(answer)
+    if judgement.duties.redacts or answer.exchange.vault.used:
+        return BufferedEvents(answer)
+    await answer.send_head(judgement, length=None)
+    return FlowingEvents(answer, judgement)
+
+
+class BufferedEvents:
+    """A stream in which something is redacted or restored: kept up to a bound, rewritten whole."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._limit = answer.exchange.services.config.limits.stream_buffer_bytes
+        self._reader = reading.EventReader(self._limit)
+        self._events: list[reading.Event] = []
+        self._size = 0
+
+    async def feed(self, body: bytes, *, more: bool) -> None:
+        """Keep the events of a piece, or finish with the last."""
+        self._size += len(body)
+        try:
+            if self._size > self._limit:
+                what = "the stream is larger than limits.stream_buffer_bytes"
+                raise ContentRefused("body_too_large", what)
+            self._events += self._reader.feed(body)
+            if not more:
+                self._events += self._reader.finish()
+                await self._finish()
+        except ContentRefused as error:
+            await self._unreadable(error)
+
+    async def _finish(self) -> None:
+        answer = self._answer
+        content = await self._answer.exchange.assemble(self._events)
+        judgement = await judge_answer(answer, content)
+        decision = judgement.decision
+        edits = edits_for(answer, judgement) if decision.effect == "allow" else {}
+        try:
+            body = await offload(self._size, reading.write, content, edits)
+        except ObligationFailed as error:
+            decision, body = denied_by_obligation(decision, error), b""
+        await settle(answer, judgement, decision, body, body)
+
+    async def _unreadable(self, error: ContentRefused) -> None:
+        judgement = await judge_answer(self._answer, opaque(self._answer, error.refusal, self._size))
+        decision = undue(self._answer, judgement, f"{error.what}, and a redaction is due")
+        if decision.effect == "allow":
+            decision = denied_by_obligation(decision, ObligationFailed(error.what))
+        await self._answer.deny(decision)

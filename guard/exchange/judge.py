@@ -1,0 +1,198 @@
+"""One stage of an exchange, request or response: detect, describe, decide, and check what the decision obliges to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from guard.errors import ContentRefused, CredentialRefused, ObligationFailed
+from guard.exchange.services import Services, offload
+from guard.obligations import SUPPORTED, annotate, route
+from guard.obligations.redact import Operator, operators
+from guard.pipeline import Detection
+from guard.policy.document import build_document
+from guard.policy.engine import decide
+from guard.types import (
+    Anomaly,
+    Content,
+    Coverage,
+    Decision,
+    Finding,
+    Obligation,
+    Principal,
+    Reason,
+    Segment,
+    Skipped,
+    Stage,
+)
+
+_BYTES_AN_ENTRY: Final = 64
+"""What a position or a finding weighs when a document is aggregated, for ``offload``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of a request before its body is read."""
+
+    principal: Principal
+    method: str
+    route: str
+    provider: str | None
+    client_ip: str | None
+    request_id: str
+    trace_id: str | None
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """The obligations of a decision, validated: nothing in here can turn out to be unknown later."""
+
+    redactions: Mapping[str, Operator] = field(default_factory=dict)
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    route: Mapping[str, Any] | None = None
+
+    @property
+    def redacts(self) -> bool:
+        """Whether some entity must not pass in clear."""
+        return any(operator.name != "keep" for operator in self.redactions.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One stage, decided."""
+
+    content: Content
+    detection: Detection
+    coverage: Coverage
+    document: Mapping[str, Any]
+    decision: Decision
+    duties: Duties
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The texts that the findings point into."""
+        return self.content.segments
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What the detectors saw."""
+        return self.detection.findings
+
+
+async def judge(
+    services: Services,
+    caller: Caller,
+    content: Content,
+    *,
+    stage: Stage,
+    anomaly: Anomaly,
+    skipped: Sequence[Skipped] = (),
+    detection: Detection | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> Judgement:
+    """Decide one stage. Never raises for what a detector, a policy or an engine does: each becomes a decision.
+
+    ``detection`` is given where the segments were inspected already, ``asked`` is the request's document at the
+    response stage.
+    """
+    if detection is None:
+        detection = await services.pipeline.detect(content.segments, stage)
+    inspected = tuple(dict.fromkeys(segment.pointer for segment in content.segments))
+    coverage = Coverage(inspected, (*content.skipped, *skipped), detection.incomplete)
+    entries = len(content.segments) + len(detection.findings)
+    document = await offload(
+        entries * _BYTES_AN_ENTRY,
+        build_document,
+        stage=stage,
+        principal=caller.principal,
+        method=caller.method,
+        route=caller.route,
+        provider=caller.provider,
+        content=content,
+        findings=detection.findings,
+        anomaly=anomaly,
+        coverage=coverage,
+        client_ip=caller.client_ip,
+        networks=services.networks,
+        time_us=caller.time_us,
+        request_id=caller.request_id,
+        keyed=services.keyed,
+        request=asked,
+    )
+    deadline = time.monotonic() + services.config.limits.policy_deadline_ms / 1000
+    decision = await decide(services.engine, document, stage=stage, deadline=deadline)
+    decision, duties = take_on(decision)
+    return Judgement(content, detection, coverage, document, decision, duties)
+
+
+def take_on(decision: Decision) -> tuple[Decision, Duties]:
+    """Validate every obligation; one that this stage cannot perform makes the decision a denial."""
+    if not decision.obligations or decision.effect == "deny":
+        return decision, Duties()
+    try:
+        for obligation in decision.obligations:
+            _require_supported(obligation, decision.stage)
+        return decision, Duties(
+            operators(decision.obligations, decision.stage),
+            annotate.headers(decision.obligations),
+            route.choice(decision.obligations),
+        )
+    except ObligationFailed as error:
+        return denied_by_obligation(decision, error), Duties()
+
+
+def _require_supported(obligation: Obligation, stage: Stage) -> None:
+    if obligation.type not in SUPPORTED[stage]:
+        known = ", ".join(sorted(SUPPORTED[stage]))
+        raise ObligationFailed(
+            f"the obligation {obligation.type!r} cannot be performed at the {stage} stage",
+            where=f"rule {obligation.rule}",
+            mend=f"use one of: {known}",
+        )
+
+
+def denied_by_obligation(decision: Decision, error: ObligationFailed) -> Decision:
+    """The decision that an obligation which failed leads to: it must not hold without what it obliges to."""
+    reason = Reason(
+        code=error.code,
+        title="An obligation cannot be performed",
+        message=f"{error.where}: {error.what}." if error.where else f"{error.what}.",
+        remediation=error.mend,
+    )
+    return msgspec.structs.replace(decision, effect="deny", reasons=(*decision.reasons, reason))
+
+
+def refused(error: ContentRefused, stage: Stage) -> Decision:
+    """The decision on a body that cannot be read in one way only."""
+    where = f" at {error.where}" if error.where else ""
+    reason = Reason(
+        code=error.refusal,
+        title=error.title,
+        message=f"{error.what}{where}.",
+        remediation=error.mend,
+        severity="medium",
+    )
+    return Decision(stage=stage, effect="deny", reasons=(reason,))
+
+
+def unidentified(error: CredentialRefused) -> Decision:
+    """The decision on a request whose credential is not valid."""
+    reason = Reason(
+        code=error.code,
+        title="The credential is not valid",
+        message=f"{error.what}.",
+        remediation=error.mend,
+        severity="medium",
+    )
+    return Decision(stage="request", effect="deny", reasons=(reason,))
+
+
+def outage(stage: Stage, code: str, what: str) -> Decision:
+    """The decision when the guard itself cannot do its work: fail closed, answered 503."""
+    reason = Reason(code=code, title="The guard is unavailable", message=what, severity="critical")
+    return Decision(stage=stage, effect="deny", reasons=(reason,), outage=True)

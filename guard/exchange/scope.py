@@ -1,0 +1,91 @@
+"""What an ASGI scope says about a request, and the scope that the app is given instead. Pure functions."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from starlette.types import Scope
+
+from guard.exchange.judge import Caller
+from guard.exchange.services import Matched
+from guard.keyed import KeyedHash
+from guard.types import BehaviourEvent, Content, GuardContext, Principal, Skipped
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+# The app would answer these in a form that cannot be inspected, or they describe a body that it will not see.
+_NOT_INWARDS: Final = frozenset(
+    {
+        b"accept-encoding",
+        b"range",
+        b"if-range",
+        b"content-encoding",
+        b"content-length",
+        b"transfer-encoding",
+        b"te",
+        b"trailer",
+        b"expect",
+    }
+)
+DIGESTS: Final = frozenset({b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+"""Headers that no longer hold once a body was rewritten."""
+_BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id: str) -> Caller:
+    """The caller of a request. A client's request id is taken if it is harmless, else ``fallback_id`` stands for it."""
+    request_id = trace_id = None
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+        elif name == b"traceparent" and (trace := _TRACEPARENT.fullmatch(value)):
+            trace_id = trace[1].decode()
+    client = scope.get("client")
+    return Caller(
+        principal=principal,
+        method=scope["method"],
+        route=matched.route.path,
+        provider=matched.route.provider,
+        client_ip=client[0] if client else None,
+        request_id=request_id or fallback_id,
+        trace_id=trace_id,
+        time_us=time.time_ns() // 1000,
+    )
+
+
+def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEvent:
+    """The request as a behaviour model sees it. Without a credential the address is all that tells callers apart."""
+    who = caller.principal
+    identity = (caller.client_ip or "") if who.method == "anonymous" else f"{who.tenant}/{who.id}"
+    features = {
+        "size_bytes": float(content.size_bytes),
+        "tokens_estimate": float(content.facts.tokens_estimate),
+        "messages": float(content.facts.messages),
+    }
+    return BehaviourEvent(keyed.pseudonym("behaviour", f"{who.method}:{identity}"), caller.time_us / 1e6, features)
+
+
+def unread(scope: Scope) -> list[Skipped]:
+    """The parts of a request beside its body; they are not inspected yet, and say so in every decision."""
+    skipped = [Skipped("headers", "not_inspected")]
+    if scope.get("query_string"):
+        skipped.append(Skipped("query", "not_inspected"))
+    return skipped
+
+
+def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: bool) -> Scope:
+    """The scope for the app: headers that fit the inspected body, ``scope["guard"]``, and no way to answer past us."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in _NOT_INWARDS and not (rewritten and name in DIGESTS)
+    ]
+    if body or scope["method"] in _BODY_METHODS:
+        headers.append((b"content-length", str(len(body)).encode()))
+    # pathsend and zerocopysend answer with bytes that we never see, trailers and push with what we do not read.
+    extensions = {
+        name: value for name, value in (scope.get("extensions") or {}).items() if not name.startswith("http.response.")
+    }
+    return {**scope, "headers": headers, "extensions": extensions, "guard": context}
