@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .annotations import Annotation, RuleHead, TestRule
-from .compiler import Capabilities, Compiler
+from .capabilities import Capabilities
+from .compiler import Compiler
 from .errors import (
     BuiltinError,
     CompileError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .tree import Node
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .runtime import Context
 
 _BATCH = 256
+_Evaluator = Callable[[Any], Any]
 _EMPTY: dict[Any, Any] = {}
 
 
@@ -130,6 +131,33 @@ def each_value(context: Context, container: Any) -> Iterable[Any]:
     if container is not UNDEFINED:
         rank(container)
     return ()
+
+
+def each_below(context: Context, node: Node, name: str) -> Iterable[Any]:
+    """The values of ``data.path[_].name`` for the path of a node, in the order of ``_``."""
+    virtual = Virtual.at(context, node)
+    if not virtual.base:
+        extents = context.image.extents
+        key = (node.id, name)
+        if key not in extents:
+            extents[key] = _documents_below(node, name, context.image.documents)
+        evaluators = extents[key]
+        if evaluators is not None:
+            return (value for evaluate in evaluators if (value := evaluate(context)) is not UNDEFINED)
+    return (value for _, child in virtual.items() if (value := index(child, name)) is not UNDEFINED)
+
+
+def _documents_below(node: Node, name: str, documents: Mapping[int, _Evaluator]) -> list[_Evaluator] | None:
+    """The documents of that name in the packages below a node, in order; None where something else is in the way."""
+    found: list[_Evaluator] = []
+    for key in sorted_keys(node.children):
+        package = node.children[key]
+        child = package.children.get(name)
+        if package.rules or (child is not None and child.id not in documents):
+            return None
+        if child is not None:
+            found.append(documents[child.id])
+    return found
 
 
 def each_item(context: Context, container: Any) -> Iterable[tuple[Any, Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .builtins import BUILTINS
-from .gen_terms import TermWriter, is_lookup
+from .gen_calls import CallWriter
+from .gen_terms import is_lookup
 from .nodes import (
     Array,
     Body,
@@ -26,26 +26,15 @@ from .nodes import (
     given,
     must,
 )
-from .tree import Node, RuleTree
+from .tree import RuleTree
 from .variables import term_vars
 
-_INLINE = {
-    "neq": "not equal({}, {})",
-    "equal": "equal({}, {})",
-    "lt": "less({}, {})",
-    "lte": "less_equal({}, {})",
-    "gt": "less({1}, {0})",
-    "gte": "less_equal({1}, {0})",
-}
 
-
-class BodyWriter(TermWriter):
-    """Writes flat bodies. ``replaceable`` names the functions that some ``with`` replaces; ``traced`` asks for
-    coverage."""
+class BodyWriter(CallWriter):
+    """Writes flat bodies. ``traced`` asks for coverage."""
 
     def __init__(self, tree: RuleTree, replaceable: frozenset[str], *, traced: bool) -> None:
-        super().__init__(tree)
-        self.replaceable = replaceable
+        super().__init__(tree, replaceable)
         self.traced = traced
         self.shared: tuple[tuple[With, ...], str] | None = None
 
@@ -58,10 +47,11 @@ class BodyWriter(TermWriter):
     def inner(self, header: str, body: Body, success: Callable[[], None], *, searching: bool) -> None:
         """A nested body as a function of its own; what it binds stays inside."""
         bound, self.bound = self.bound, dict(self.bound)
+        known, self.known = self.known, dict(self.known)
         shared, self.shared = self.shared, None
         with self.function(header, "return U" if searching else "return", searching=searching):
             self.body(body, success)
-        self.bound, self.shared = bound, shared
+        self.bound, self.known, self.shared = bound, known, shared
 
     def search(self, body: Body, arguments: str = "") -> str:
         """A function that answers ``True`` where a body has a solution and ``U`` where not. Returns its name."""
@@ -156,10 +146,6 @@ class BodyWriter(TermWriter):
         self.context = context
         self.fail_if(f"{name}() is not U")
 
-    def is_single(self, node: CallExpr) -> bool:
-        """A call without an output argument that has at most one answer."""
-        return dotted(node.op) != "walk" and len(node.args) == self.arity(node.op)
-
     # -- equations ------------------------------------------------------------------------------------------------
 
     def compute(self, term: Term) -> tuple[str, bool]:
@@ -231,70 +217,6 @@ class BodyWriter(TermWriter):
     def free(self, term: Term) -> list[str]:
         """The variables of a term that have no value yet."""
         return [name for name in term_vars(term, set(), closures=False) if name not in self.bound]
-
-    # -- calls ----------------------------------------------------------------------------------------------------
-
-    def arity(self, op: Ref) -> int:
-        """The number of arguments of a function."""
-        name = dotted(op)
-        if name in BUILTINS:
-            return BUILTINS[name].arity
-        node = must(Node, self.tree.function(tuple(name.split(".")[1:])))
-        return len(node.rules[0].head.args or ())
-
-    def callee(self, op: Ref) -> tuple[str, str]:
-        """The Python name of a function and its Rego name."""
-        name = dotted(op)
-        if name in BUILTINS:
-            python = "b_" + name.replace(".", "_")
-            self.constants[python] = BUILTINS[name].call
-            return python, name
-        node = must(Node, self.tree.function(tuple(name.split(".")[1:])))
-        return f"f{node.id}", name
-
-    def call(self, node: CallExpr, expr: Expr) -> None:
-        """A call as a condition, or with an output to match."""
-        name = dotted(node.op)
-        arity = self.arity(node.op)
-        if name == "walk":
-            self.walk(node)
-            return
-        inputs, outputs = node.args[:arity], node.args[arity:]
-        if not outputs and name in _INLINE and name not in self.replaceable:
-            self.fail_if("not (" + _INLINE[name].format(*map(self.value, inputs)) + ")")
-            return
-        found = self.result(CallExpr(node.op, inputs), expr)
-        if not outputs:
-            self.fail_if(f"{found} is False or {found} is U")
-            return
-        self.fail_if(f"{found} is U")
-        self.match(outputs[0], found)
-
-    def result(self, node: CallExpr, expr: Expr) -> str:
-        """The answer of a call, possibly ``U``."""
-        name = dotted(node.op)
-        found = self.name()
-        args = [self.value(arg) for arg in node.args]
-        if name in self.replaceable:
-            python, _ = self.callee(node.op)
-            where = self.location(expr.loc)
-            self.line(f"{found} = {self.context}.call({name!r}, {python}, {where}{''.join(', ' + a for a in args)})")
-            return found
-        if name in _INLINE:
-            self.line(f"{found} = {_INLINE[name].format(*args)}")
-            return found
-        python, _ = self.callee(node.op)
-        call = f"{python}({', '.join([self.context, self.location(expr.loc), *args])})"
-        self.line(f"{found} = {call}")
-        return found
-
-    def walk(self, node: CallExpr) -> None:
-        """``walk(x, [path, value])`` has an answer for each value inside ``x``."""
-        found = self.name()
-        python, _ = self.callee(node.op)
-        self.loop(f"for {found} in {python}({self.context}, {self.value(node.args[0])}):")
-        if len(node.args) > 1:
-            self.match(node.args[1], found)
 
     # -- nested bodies --------------------------------------------------------------------------------------------
 

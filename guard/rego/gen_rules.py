@@ -12,6 +12,8 @@ from .tree import COMPLETE, FUNCTION, OBJECT, SET, Node
 from .uses import count_uses
 from .values import equal, value_of
 
+_Snapshot = tuple[int, int, int, dict[str, str], dict[tuple[str, str], str], int]
+
 
 @dataclass(slots=True)
 class Captured:
@@ -108,7 +110,7 @@ class RuleWriter(BodyWriter):
         """Forget the variables of the rule before."""
         head = rule.head
         heads = [*head.ref.terms[1:], *(head.args or ()), head.key, head.value]
-        self.bound = {}
+        self.bound, self.known = {}, {}
         self.shared = None
         self.context = "ctx"
         self.uses = count_uses(rule.body, tuple(term for term in heads if term is not None))
@@ -141,13 +143,13 @@ class RuleWriter(BodyWriter):
         self.restore(saved)
         return repeated
 
-    def snapshot(self) -> tuple[int, int, int, dict[str, str], int]:
+    def snapshot(self) -> _Snapshot:
         """Where the writer stands."""
-        return len(self.lines), self.indent, self.frame.loops, dict(self.bound), self.count
+        return len(self.lines), self.indent, self.frame.loops, dict(self.bound), dict(self.known), self.count
 
-    def restore(self, saved: tuple[int, int, int, dict[str, str], int]) -> None:
+    def restore(self, saved: _Snapshot) -> None:
         """Go back to a snapshot."""
-        length, self.indent, self.frame.loops, self.bound, self.count = saved
+        length, self.indent, self.frame.loops, self.bound, self.known, self.count = saved
         del self.lines[length:]
         self.frame.pending.clear()
         self.shared = None
@@ -241,7 +243,7 @@ class RuleWriter(BodyWriter):
 
     def query(self, name: str, body: Body, captured: Captured) -> None:
         """``name(ctx, out)``: appends (expression values, bindings) for each solution."""
-        self.bound, self.shared, self.context = {}, None, "ctx"
+        self.bound, self.known, self.shared, self.context = {}, {}, None, "ctx"
         heads = tuple(Var(made) for _, made in captured.bindings)
         self.uses = count_uses(body, (*heads, *[Var(value) for value in captured.values if value]))
 

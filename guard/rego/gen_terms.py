@@ -14,12 +14,14 @@ _SIMPLE_CONSTANTS = (str, int, bool, type(None))
 
 
 class TermWriter(Emitter):
-    """Writes terms of flat bodies. ``bound`` maps variables to Python names; ``uses`` counts their mentions."""
+    """Writes terms of flat bodies. ``bound`` maps variables to Python names, ``known`` what was looked up already;
+    ``uses`` counts the mentions of variables."""
 
     def __init__(self, tree: RuleTree) -> None:
         super().__init__()
         self.tree = tree
         self.bound: dict[str, str] = {}
+        self.known: dict[tuple[str, str], str] = {}
         self.uses: dict[str, int] = {}
         self.context = "ctx"
 
@@ -67,10 +69,16 @@ class TermWriter(Emitter):
         if head.name == "data" and "data" not in self.bound:
             return self.data_ref(ref)
         if head.name == "input" and "input" not in self.bound:
-            current = self.name()
-            self.line(f"{current} = {self.context}.input")
-            return self.operands(current, ref.terms[1:], maybe=True)
+            return self.operands(self.root("input"), ref.terms[1:], maybe=True)
         return self.operands(self.bound[head.name], ref.terms[1:], maybe=False)
+
+    def root(self, name: str) -> str:
+        """The input, or base data, of the current context."""
+        found = self.known.get((self.context, name))
+        if found is None:
+            found = self.known[self.context, name] = self.name()
+            self.line(f"{found} = {self.context}.{name}")
+        return found
 
     def operands(
         self, current: str, terms: tuple[Term, ...], *, maybe: bool, virtual: bool = False, index: str = "index"
@@ -78,10 +86,7 @@ class TermWriter(Emitter):
         """Walk down from a value."""
         for term in terms:
             if isinstance(term, Const) and type(term.value) is str and not virtual:
-                found = self.name()
-                key = repr(term.value)
-                self.line(f"{found} = {current}.get({key}, U) if type({current}) is dict else index({current}, {key})")
-                current, maybe = found, True
+                current, maybe = self.member(current, term.value), True
             elif self.is_bound(term):
                 found = self.name()
                 self.line(f"{found} = {index}({current}, {self.value(term)})")
@@ -94,12 +99,24 @@ class TermWriter(Emitter):
             return found, True
         return current, maybe
 
+    def member(self, current: str, key: str) -> str:
+        """The value at a key of a value, looked up once in a body."""
+        found = self.known.get((current, key))
+        if found is None:
+            found = self.known[current, key] = self.name()
+            self.line(f"{found} = {current}.get({key!r}, U) if type({current}) is dict else index({current}, {key!r})")
+        return found
+
+    def is_ignored(self, term: Term) -> bool:
+        """Whether an operand is a free variable that nothing else mentions: its key need not be computed."""
+        return isinstance(term, Var) and term.name not in self.bound and self.uses.get(term.name, 0) <= 1
+
     def iterate(self, current: str, term: Term) -> str:
         """A loop over a collection that binds an operand."""
         found = self.name()
-        if isinstance(term, Var) and self.uses.get(term.name, 0) <= 1:
+        if self.is_ignored(term):
             self.loop(f"for {found} in each_value({self.context}, {current}):")
-            self.bound[term.name] = found
+            self.bound[must(Var, term).name] = found
             return found
         key = self.name()
         self.loop(f"for {key}, {found} in each_item({self.context}, {current}):")
@@ -126,8 +143,11 @@ class TermWriter(Emitter):
             self.line(f"{current} = U")
             return current, True
         if rest and isinstance(rest[0], Const) and not node.rules and key_of(rest[0].value) not in node.children:
-            self.line(f"{current} = {self.context}.data")
-            return self.operands(current, ref.terms[1:], maybe=True, index="base_index")
+            return self.operands(self.root("data"), ref.terms[1:], maybe=True, index="base_index")
+        if len(rest) > 1 and self.is_ignored(rest[0]) and isinstance(rest[1], Const) and type(rest[1].value) is str:
+            self.loop(f"for {current} in each_below({self.context}, {self.constant(node)}, {rest[1].value!r}):")
+            self.bound[must(Var, rest[0]).name] = current
+            return self.operands(current, rest[2:], maybe=False, virtual=True)
         self.line(f"{current} = Virtual.at({self.context}, {self.constant(node)})")
         return self.operands(current, rest, maybe=False, virtual=True)
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from . import errors
-from .errors import Location, RegoDiagnostic
+from .errors import RegoDiagnostic
 from .nodes import (
     Array,
     Body,
@@ -37,50 +36,11 @@ from .nodes import (
     dotted,
     must,
 )
-from .variables import DOCUMENTS, body_vars, pattern_vars, term_vars
-
-_MESSAGES = {
-    "seen": "var {} referenced above",
-    "assigned": "var {} assigned above",
-    "declared": "var {} declared above",
-    "arg": "arg {} redeclared",
-}
+from .scopes import Names, Scope, Scopes, declared_in, path_ref
+from .variables import DOCUMENTS, pattern_vars, term_vars
 
 
-class Names:
-    """Fresh variable names; ``original`` gives back what the author wrote."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.original: dict[str, str] = {}
-
-    def fresh(self, name: str = "") -> str:
-        """A new name: the compiler's own, or one for a variable of the source."""
-        self.count += 1
-        made = f"{name}@{self.count}" if name else f"$t{self.count}"
-        if name:
-            self.original[made] = name
-        return made
-
-    def shown(self, name: str) -> str:
-        """The name for messages; empty for the compiler's own."""
-        if name.startswith("$_"):
-            return "_"
-        return "" if name.startswith("$") else self.original.get(name, name)
-
-
-class _Scope:
-    """The variables of one body: their new names and how they came up."""
-
-    __slots__ = ("later", "names", "origin")
-
-    def __init__(self, later: set[str]) -> None:
-        self.names: dict[str, str] = {}
-        self.origin: dict[str, str] = {}
-        self.later = later
-
-
-class LocalNames:
+class LocalNames(Scopes):
     """Rewrites the rules of one module (or a query)."""
 
     def __init__(
@@ -90,22 +50,15 @@ class LocalNames:
         diagnostics: list[RegoDiagnostic],
         builtins: Collection[str],
     ) -> None:
-        self.globals = known
+        super().__init__(known, names, diagnostics)
         self.builtins = builtins
-        self.names = names
-        self.diagnostics = diagnostics
-        self.scopes: list[_Scope] = []
-
-    def error(self, loc: Location, message: str, code: str = errors.COMPILE) -> None:
-        """Record a diagnostic."""
-        self.diagnostics.append(RegoDiagnostic(code, message, *loc))
 
     # -- rules ----------------------------------------------------------------------------------------------------
 
     def rule(self, rule: Rule) -> Rule:
         """A rule and its ``else`` branches, which share the arguments."""
         args = rule.head.args
-        arguments = _Scope(set())
+        arguments = Scope(set())
         self.scopes = [arguments]
         if args is not None:
             args = tuple(self.argument(arg, arguments) for arg in args)
@@ -115,7 +68,7 @@ class LocalNames:
 
     def branch(self, rule: Rule, args: tuple[Term, ...] | None) -> Rule:
         """One branch of a rule: its body declares, its head uses."""
-        scope = _Scope(declared_in(rule.body))
+        scope = Scope(declared_in(rule.body))
         self.scopes.append(scope)
         head = rule.head
         body = self.expressions(rule.body, used=self.head_vars(head))
@@ -140,7 +93,7 @@ class LocalNames:
                 term_vars(term, found)
         return found
 
-    def argument(self, term: Term, scope: _Scope) -> Term:
+    def argument(self, term: Term, scope: Scope) -> Term:
         """An argument's pattern; its variables become the rule's."""
         if isinstance(term, Var):
             if term.name.startswith("$_"):
@@ -162,7 +115,7 @@ class LocalNames:
 
     def body(self, body: Body, used: Iterable[Term] = ()) -> tuple[Body, tuple[Term, ...]]:
         """A nested body in a scope of its own, and the terms that its variables flow into."""
-        self.scopes.append(_Scope(declared_in(body)))
+        self.scopes.append(Scope(declared_in(body)))
         flowing: set[str] = set()
         for term in used:
             term_vars(term, flowing)
@@ -174,27 +127,14 @@ class LocalNames:
     def expressions(self, body: Body, used: set[str]) -> Body:
         """The expressions of the innermost scope, in order."""
         before = len(self.diagnostics)
-        found: list[Expr] = []
-        for expr in body:
-            new = self.expression(expr)
-            if new is not None:
-                found.append(new)
+        found = self.kept(body)
         if len(self.diagnostics) == before:
-            self.check_unused(body, tuple(found), used)
-        return tuple(found) or (Expr(TermExpr(Const(True)), body[0].loc, generated=True, text=body[0].text),)
+            self.check_unused(body, found, used)
+        return found or (Expr(TermExpr(Const(True)), body[0].loc, generated=True, text=body[0].text),)
 
-    def check_unused(self, body: Body, found: Body, used: set[str]) -> None:
-        """A variable declared by ``some`` must be used."""
-        scope = self.scopes[-1]
-        declared = {name for name, how in scope.origin.items() if how == "declared"}
-        if not declared:
-            return
-        mentioned = body_vars(found, set())
-        for name in sorted(declared):
-            made = scope.names[name]
-            if made not in mentioned and name not in used and not name.startswith("$"):
-                where = next((expr.loc for expr in body if name in declared_in((expr,))), body[0].loc)
-                self.error(where, f"declared var {name} unused")
+    def kept(self, body: Iterable[Expr]) -> Body:
+        """The expressions that do more than declare."""
+        return tuple(new for expr in body if (new := self.expression(expr)) is not None)
 
     def expression(self, expr: Expr) -> Expr | None:
         """One expression; None where it only declares."""
@@ -225,15 +165,13 @@ class LocalNames:
         """Only a body in braces may declare variables."""
         if explicit:
             return self.body(body)[0]
-        found: list[Expr] = []
+        allowed: list[Expr] = []
         for expr in body:
             if isinstance(expr.node, CallExpr) and dotted(expr.node.op) == "assign":
                 self.error(expr.loc, "cannot assign vars inside negated expression")
-                continue
-            new = self.expression(expr)
-            if new is not None:
-                found.append(new)
-        return tuple(found)
+            else:
+                allowed.append(expr)
+        return self.kept(allowed)
 
     def modifiers(self, withs: tuple[With, ...]) -> tuple[With, ...]:
         """The modifiers of an expression; names of functions stay names."""
@@ -247,10 +185,6 @@ class LocalNames:
             else:
                 found.append(With(self.target(each.target), self.term(value), each.loc))
         return tuple(found)
-
-    def is_declared(self, name: str) -> bool:
-        """Whether a name stands for a variable, a rule or an import here."""
-        return name in self.globals or any(name in scope.names or name in scope.later for scope in self.scopes)
 
     def target(self, term: Term) -> Term:
         """The target of ``with``: ``input`` is the document even where a variable has that name."""
@@ -283,26 +217,6 @@ class LocalNames:
         self.error(term.loc, f"cannot assign to {kind}")
         return term
 
-    def declare(self, var: Var, how: str, loc: Location) -> Var:
-        """A new variable of the innermost scope."""
-        if var.name.startswith("$_"):
-            return var
-        if var.name in DOCUMENTS:
-            message = f"variables must not shadow {var.name} (use a different variable name)"
-            self.error(loc, message)
-            return var
-        scope = self.scopes[-1]
-        origin = scope.origin.get(var.name)
-        if origin is None and len(self.scopes) == 2 and self.scopes[0].origin.get(var.name) == "arg":
-            origin = "arg"
-        if origin is not None:
-            self.error(loc, _MESSAGES[origin].format(var.name))
-            return var
-        name = self.names.fresh(var.name)
-        scope.names[var.name] = name
-        scope.origin[var.name] = how
-        return Var(name, var.loc)
-
     def some_in(self, expr: Expr, node: SomeIn) -> Expr:
         """``some k, v in xs`` is ``v = xs[k]`` with its unbound variables declared."""
         domain = self.term(node.domain)
@@ -320,16 +234,11 @@ class LocalNames:
     def every(self, node: Every) -> Every:
         """``every``: key and value belong to its body."""
         domain = self.term(node.domain)
-        self.scopes.append(_Scope(declared_in(node.body)))
+        self.scopes.append(Scope(declared_in(node.body)))
         key = self.declare(node.key, "declared", node.key.loc) if node.key is not None else None
         value = self.declare(node.value, "declared", node.value.loc)
-        found: list[Expr] = []
         before = len(self.diagnostics)
-        for expr in node.body:
-            new = self.expression(expr)
-            if new is not None:
-                found.append(new)
-        body = tuple(found) or (Expr(TermExpr(Const(True)), node.value.loc, generated=True),)
+        body = self.kept(node.body) or (Expr(TermExpr(Const(True)), node.value.loc, generated=True),)
         if len(self.diagnostics) == before:
             self.check_unused(node.body, (*body, Expr(TermExpr(domain))), set())
         self.scopes.pop()
@@ -365,29 +274,13 @@ class LocalNames:
         parts: list[str | Const | Expr] = []
         for part in term.parts:
             if isinstance(part, Expr):
-                self.scopes.append(_Scope(set()))
+                self.scopes.append(Scope(set()))
                 found = self.expression(part)
                 self.scopes.pop()
                 parts.append(must(Expr, found))
             else:
                 parts.append(part)
         return Template(tuple(parts), term.loc)
-
-    def variable(self, var: Var) -> Term:
-        """What a variable stands for here: a declared one, a rule or an import, or itself."""
-        name = var.name
-        for scope in reversed(self.scopes):
-            made = scope.names.get(name)
-            if made is not None:
-                return Var(made, var.loc)
-            if name in scope.later:
-                self.scopes[-1].origin.setdefault(name, "seen")
-                return var
-        path = self.globals.get(name)
-        if path is not None:
-            return path_ref(path, var.loc)
-        self.scopes[-1].origin.setdefault(name, "seen")
-        return var
 
     def ref(self, ref: Ref) -> Term:
         """A reference, its head resolved."""
@@ -415,37 +308,3 @@ class LocalNames:
                 return op
         path = self.globals.get(head.name)
         return path_ref(path, op.loc, tuple(map(self.term, op.terms[1:]))) if path is not None else op
-
-
-def path_ref(path: tuple[str, ...], loc: Location, rest: tuple[Term, ...] = ()) -> Ref:
-    """The reference of a path whose first name is a root document."""
-    return Ref((Var(path[0], loc), *[Const(part, loc) for part in path[1:]], *rest), loc)
-
-
-def declared_in(body: Body) -> set[str]:
-    """The names that a body declares for itself."""
-    found: set[str] = set()
-    for expr in body:
-        node = expr.node
-        if isinstance(node, SomeDecl):
-            found.update(var.name for var in node.names)
-        elif isinstance(node, SomeIn):
-            for pattern in (node.key, node.value):
-                if pattern is not None:
-                    found |= pattern_vars(pattern)
-        elif isinstance(node, CallExpr) and dotted(node.op) == "assign" and len(node.args) == 2:
-            found |= _assigned_names(node.args[0])
-    return {name for name in found if not name.startswith("$")}
-
-
-def _assigned_names(term: Term) -> set[str]:
-    if isinstance(term, Ref):
-        head = term.terms[0]
-        return {head.name} if len(term.terms) == 1 and isinstance(head, Var) else set()
-    if isinstance(term, Var):
-        return {term.name}
-    if isinstance(term, Array):
-        return set().union(*[_assigned_names(item) for item in term.items])
-    if isinstance(term, Object):
-        return set().union(*[_assigned_names(value) for _, value in term.pairs])
-    return set()

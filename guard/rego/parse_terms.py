@@ -1,4 +1,4 @@
-"""Terms: literals, references, calls, comprehensions and infix operators, with the precedence of Rego's grammar
+"""Terms: literals, references, calls and infix operators, with the precedence of Rego's grammar
 (``in``, then relations, ``|``, ``&``, ``+ -``, ``* / %``).
 """
 
@@ -11,13 +11,9 @@ from . import numbers
 from .errors import CompileError, Location
 from .lexer import Token, fail
 from .nodes import (
-    Array,
-    Body,
     Call,
-    Comprehension,
     Const,
     Expr,
-    Object,
     Ref,
     SetLit,
     Template,
@@ -26,6 +22,7 @@ from .nodes import (
     Var,
     const_ref,
 )
+from .parse_collections import CollectionParser
 
 _LEVELS: tuple[dict[str, str], ...] = (
     {"==": "equal", "!=": "neq", "<": "lt", ">": "gt", "<=": "lte", ">=": "gte"},
@@ -38,64 +35,14 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 ROOTS = frozenset({"data", "input"})
 
 
-class TermParser:
-    """Reads terms from a list of tokens. A term read once at a position is kept, so backtracking stays linear."""
+class TermParser(CollectionParser):
+    """Reads terms. A term read once at a position is kept, so backtracking stays linear."""
 
     def __init__(self, tokens: list[Token], source: str) -> None:
-        self.tokens = tokens
-        self.source = source
-        self.pos = 0
+        super().__init__(tokens, source)
         self.wildcards = 0
         self.memo: dict[int, tuple[Term, int]] = {}
         self.features: frozenset[str] = frozenset()
-
-    # -- tokens ---------------------------------------------------------------------------------------------------
-
-    @property
-    def token(self) -> Token:
-        """The current token."""
-        return self.tokens[self.pos]
-
-    def peek(self) -> Token:
-        """The token after the current one."""
-        return self.tokens[min(self.pos + 1, len(self.tokens) - 1)]
-
-    def at(self, *texts: str) -> bool:
-        """Whether the current token is one of these operators or keywords."""
-        token = self.tokens[self.pos]
-        return token.text in texts and token.kind in {"op", "keyword"}
-
-    def take(self) -> Token:
-        """The current token; moves on."""
-        token = self.tokens[self.pos]
-        if token.kind != "eof":
-            self.pos += 1
-        return token
-
-    def expect(self, text: str) -> Token:
-        """The current token, which must be this operator or keyword."""
-        if not self.at(text):
-            raise self.unexpected(f"expected {text}")
-        return self.take()
-
-    def unexpected(self, hint: str = "") -> CompileError:
-        """The error for the current token."""
-        token = self.token
-        if token.kind == "eof":
-            what = "unexpected eof token" if not token.text else "unexpected } token"
-        else:
-            shown = {"op": token.text, "keyword": f"{token.text} keyword"}.get(token.kind, token.kind)
-            what = f"unexpected {shown}" if token.kind == "keyword" else f"unexpected {shown} token"
-        return fail(token.loc, f"{what}: {hint}" if hint else what)
-
-    def keyword_as_name(self) -> bool:
-        """Whether a keyword stands where it begins a reference: ``if.x``, ``in[0]``."""
-        following = self.peek()
-        return self.token.kind == "keyword" and following.text in {".", "["} and not following.space
-
-    def text_from(self, start: int) -> str:
-        """The source from an offset to the end of the last token taken."""
-        return self.source[start : self.tokens[self.pos - 1].end]
 
     # -- operators ------------------------------------------------------------------------------------------------
 
@@ -286,87 +233,9 @@ class TermParser:
             raise fail(head.loc, "illegal call of a value")
         return Call(op, tuple(args), head.loc)
 
-    def items(self, end: str) -> list[Term]:
-        """Comma-separated terms up to a closing token; a trailing comma is allowed."""
-        found: list[Term] = []
-        while not self.at(end):
-            found.append(self.term(pair=False))
-            if not self.at(","):
-                break
-            self.take()
-        self.expect(end)
-        return found
-
-    # -- collections ----------------------------------------------------------------------------------------------
-
-    def array(self) -> Term:
-        """An array or an array comprehension."""
-        loc = self.take().loc
-        if self.at("]"):
-            self.take()
-            return Array((), loc)
-        found = self.comprehension("array", "]", loc)
-        return found or Array(tuple(self.items("]")), loc)
-
-    def braces(self) -> Term:
-        """An object, a set, or a comprehension of either."""
-        loc = self.take().loc
-        if self.at("}"):
-            self.take()
-            return Object((), loc)
-        found = self.comprehension("set", "}", loc)
-        if found is not None:
-            return found
-        first = self.term(pair=False)
-        if not self.at(":"):
-            return self.set_items(first, loc)
-        self.take()
-        found = self.comprehension("object", "}", loc, first)
-        if found is not None:
-            return found
-        pairs = [(first, self.term(pair=False))]
-        while self.at(","):
-            self.take()
-            if self.at("}"):
-                break
-            key = self.term(pair=False)
-            self.expect(":")
-            pairs.append((key, self.term(pair=False)))
-        self.expect("}")
-        return Object(tuple(pairs), loc)
-
-    def set_items(self, first: Term, loc: Location) -> SetLit:
-        """The members of a set after the first."""
-        if self.at(","):
-            self.take()
-            return SetLit((first, *self.items("}")), loc)
-        self.expect("}")
-        return SetLit((first,), loc)
-
-    def comprehension(self, kind: str, end: str, loc: Location, key: Term | None = None) -> Comprehension | None:
-        """A comprehension whose head begins here, or None with the position unchanged: ``{a | b}`` is one wherever
-        the part after the bar reads as a body."""
-        start = self.pos
-        try:
-            head = self.primary()
-        except CompileError:
-            self.pos = start
-            return None
-        if not self.at("|"):
-            self.pos = start
-            return None
-        self.take()
-        try:
-            body = self.body_until(end)
-        except CompileError:
-            if not self.at(","):
-                raise
-            self.pos = start
-            return None
-        return Comprehension(kind, key, head, body, loc)
-
-    def body_until(self, end: str) -> Body:
-        """Expressions up to a closing token; the body parser knows how."""
-        raise NotImplementedError
-
-    openers: ClassVar[dict[str, Callable[[TermParser], Term]]] = {"[": array, "{": braces, "(": group, "-": negative}
+    openers: ClassVar[dict[str, Callable[[TermParser], Term]]] = {
+        "[": CollectionParser.array,
+        "{": CollectionParser.braces,
+        "(": group,
+        "-": negative,
+    }

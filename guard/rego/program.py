@@ -39,6 +39,7 @@ _NAMES: dict[str, Any] = {
     "whole": documents.whole,
     "each_value": documents.each_value,
     "each_item": documents.each_item,
+    "each_below": documents.each_below,
     "every": runtime.every,
     "one": runtime.one,
     "put": runtime.put,

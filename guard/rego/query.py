@@ -7,8 +7,10 @@ from typing import Any
 
 from .builtins import BUILTINS
 from .compiler import Checked, Compiler
+from .expand import Expander
 from .gen_rules import Captured, RuleWriter
-from .locals import LocalNames, _Scope, declared_in
+from .hoist import Hoister
+from .locals import LocalNames
 from .nodes import (
     Body,
     CallExpr,
@@ -26,7 +28,7 @@ from .nodes import (
     dotted,
 )
 from .parser import parse_query
-from .rewrite import Flattener
+from .scopes import Scope, declared_in
 from .show import ordered, to_json
 from .variables import body_vars, expr_terms
 
@@ -36,21 +38,21 @@ class QueryPlan:
 
     def __init__(self, checked: Checked, text: str) -> None:
         self.source = parse_query(text)
-        compiler = Compiler(checked.capabilities)
-        compiler.tree = checked.tree
+        compiler = Compiler(checked.capabilities, checked.tree)
         compiler.names.count = checked.names.count
-        compiler.replaceable = set(checked.replaceable)
+        compiler.calls.replaceable = set(checked.replaceable)
         self.values: list[str | None] = []
         captured = self.capture(self.source, compiler)
         local = LocalNames({}, compiler.names, compiler.diagnostics, BUILTINS)
-        local.scopes = [_Scope(set()), _Scope(declared_in(captured))]
+        local.scopes = [Scope(set()), Scope(declared_in(captured))]
         named = local.expressions(captured, used=body_vars(captured, set()))
         compiler.stop_on_errors()
-        flattener = Flattener(compiler.names, equals=False)
-        flat = flattener.with_values(flattener.expand_body(named), compiler.is_function_value)
-        self.body = compiler.body(flat, set(), flattener)
+        hoister = Hoister(compiler.names, equals=False)
+        expanded = Expander(compiler.names).expand_body(named)
+        flat = hoister.with_values(expanded, compiler.calls.is_function_value)
+        self.body = compiler.body(flat, set(), hoister)
         compiler.stop_on_errors()
-        self.replaceable = frozenset(compiler.replaceable)
+        self.replaceable = frozenset(compiler.calls.replaceable)
         shown = [(compiler.names.shown(name), name) for name in sorted(body_vars(named, set(), closures=False))]
         self.captured = Captured(self.values, [(label, name) for label, name in shown if label and label != "_"])
 
@@ -78,7 +80,7 @@ class QueryPlan:
     def has_value(node: CallExpr, compiler: Compiler) -> bool:
         """Whether a call answers something that a query shows."""
         name = dotted(node.op)
-        return name not in {"eq", "assign", "print", "walk"} and compiler.arity(node.op) == len(node.args)
+        return name not in {"eq", "assign", "print", "walk"} and compiler.calls.arity(node.op) == len(node.args)
 
     def write(self, writer: RuleWriter) -> None:
         """The query as a function named ``q``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .documents import each_item, index
@@ -59,11 +59,13 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Generated code, loaded: its names, the tree of paths, and each document's function by the id of its node."""
+    """Generated code, loaded: its names, the tree of paths, and each document's function by the id of its node.
+    ``extents`` keeps what `documents.each_below` found out about a node and a name."""
 
     names: dict[str, Any]
     root: Node
     documents: dict[int, Callable[[Any], Any]]
+    extents: dict[tuple[int, str], list[Callable[[Any], Any]] | None] = field(default_factory=dict)
 
 
 class Context:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from . import errors
 from .errors import RegoDiagnostic
-from .locals import Names
 from .nodes import (
     Array,
     Body,
@@ -27,6 +26,7 @@ from .nodes import (
     dotted,
     must,
 )
+from .scopes import Names
 from .unify import Unifier, ref_outputs
 from .variables import (
     body_vars,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from . import numbers
 from .values import Set, rank, sorted_keys, value_of
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def quote(text: str) -> str:
@@ -32,15 +34,12 @@ def show(value: Any) -> str:
     return "{" + ", ".join(f"{show(value_of(key))}: {show(value[key])}" for key in sorted_keys(value)) + "}"
 
 
-def plain_text(value: Any) -> str:
-    """A string as it is, anything else as Rego text."""
-    return value if type(value) is str else show(value)
-
-
 def to_json(value: Any, *, exact: bool = False) -> Any:
     """The value as plain data: sets as sorted lists, keys as strings, as OPA's API answers. Without ``exact``, numbers
     that no float holds exactly become the nearest. What is plain already is not copied."""
     kind = type(value)
+    if kind in _PLAIN:
+        return value
     if kind is list:
         items = [to_json(item, exact=exact) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
@@ -59,8 +58,9 @@ def _object(value: dict[Any, Any], *, exact: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, item in value.items():
         name = key if type(key) is str else compact(to_json(value_of(key), exact=True))
-        new = to_json(item, exact=exact)
-        changed = changed or new is not item or name is not key
+        new = item if type(item) in _PLAIN else to_json(item, exact=exact)
+        if new is not item or name is not key:
+            changed = True
         found[name] = new
     return found if changed else value
 

@@ -115,7 +115,8 @@ def _hash(value: Any) -> int:
     if kind is list:
         return hash((1, *[hash(key_of(item)) for item in value]))
     if kind is dict:
-        return hash(frozenset([(key, hash(key_of(item))) for key, item in value.items()]))
+        pairs = [(key, item if type(item) is str else hash(key_of(item))) for key, item in value.items()]
+        return hash(frozenset(pairs))
     if kind is Set:
         return hash(frozenset(value.keys))
     if kind is bool:
@@ -243,12 +244,40 @@ def _compare_objects(left: dict[Any, Any], right: dict[Any, Any]) -> int:
 _order = cmp_to_key(compare)
 
 
+def _sort_key(value: Any) -> tuple[Any, ...]:
+    """A tuple that Python orders as `compare` orders the value. Raises TypeError where there is none."""
+    kind = type(value)
+    place = rank(value)
+    if kind is str or kind is int or kind is bool:
+        return (place, value)
+    if kind is dict:
+        flat: list[Any] = [place]
+        for key in sorted(value):
+            if type(key) is not str:
+                raise TypeError(type(key))
+            item = value[key]
+            flat += (key, (3, item) if type(item) is str else _sort_key(item))
+        return tuple(flat)
+    if kind is list:
+        return (place, *map(_sort_key, value))
+    if kind is Set:
+        return (place, *map(_sort_key, value.sorted()))
+    if value is None:
+        return (place,)
+    if kind is float and -_EXACT < value < _EXACT:
+        return (place, value)
+    raise TypeError(kind)
+
+
 def sort_values(values: list[Any]) -> list[Any]:
     """A new list in Rego's order."""
     kinds = set(map(type, values))
     if len(kinds) <= 1 and kinds <= _PLAIN:
         return sorted(values)
-    return sorted(values, key=_order)
+    try:
+        return sorted(values, key=_sort_key)
+    except TypeError:
+        return sorted(values, key=_order)
 
 
 def sorted_keys(obj: dict[Any, Any]) -> list[Any]:

@@ -184,11 +184,6 @@ def _closures_in(term: Term, found: set[str]) -> None:
             _closures_in(value, found)
 
 
-def is_ground(term: Term) -> bool:
-    """Whether a term mentions no variable at all."""
-    return not term_vars(term, set())
-
-
 def pattern_vars(term: Term) -> set[str]:
     """The variables that matching a term against a value binds: not those in sets, keys, calls or references."""
     if isinstance(term, Var):

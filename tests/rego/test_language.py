@@ -131,6 +131,37 @@ def test_rules_of_packages_are_collected_by_iterating_over_packages() -> None:
     assert program.eval("data.guard.reasons", {}) == []
 
 
+def test_iterating_over_packages_meets_rules_base_data_and_replacements() -> None:
+    """``data.r[_].deny`` has the documents, sub-packages and base data of that name in the order of the keys, no
+    functions, and under ``with`` what replaces them."""
+    modules = {
+        "a.rego": "package r.a\n\ndeny contains input.k\n",
+        "b.rego": "package r.b\n\ndeny := 2 if input.k\n",
+        "c.rego": "package r.c.deny\n\nz := 9\n",
+        "f.rego": "package r.f\n\ndeny(x) := x\n",
+    }
+    plain = {name: modules[name] for name in ("a.rego", "b.rego")}
+    query = "x := [v | v := data.r[_].deny]"
+    for chosen, data, expected in (
+        (plain, {}, [[7], 2]),
+        (modules, {}, [[7], 2, {"z": 9}]),
+        (plain, {"r": {"aa": {"deny": 100}, "zz": 3}}, [[7], 100, 2]),
+    ):
+        program = rego.compile(chosen, data)
+        assert program.query(query, {"k": 7})[0]["bindings"] == {"x": expected}
+        replaced = program.query(f"{query[:-1]} with data.r.a.deny as [8]]", {"k": 7})
+        assert replaced[0]["bindings"] == {"x": [[8], *expected[1:]]}
+    assert rego.compile(plain).query(query, {"k": False})[0]["bindings"] == {"x": [[False]]}
+
+
+def test_a_path_that_is_read_twice_is_read_anew_under_with() -> None:
+    """A body looks a path up once for each input; a replaced input has its own, and what follows sees the old one."""
+    rules = "p := [before, there, after] if {\n\tbefore := input.o.a\n\tthere := q with input.o.a as 3\n"
+    rules += "\tinput.o.a == 3 with input.o.a as 3\n\tafter := input.o.a\n}\n\nq := [input.o.a, input.o.a]\n"
+    program = rego.compile({"t.rego": f"package t\n\n{rules}"})
+    assert program.eval("data.t.p", {"o": {"a": 2}}) == [2, [3, 3], 2]
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [

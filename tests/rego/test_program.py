@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cmp_to_key
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from guard import rego
 from guard.rego.numbers import add, format_number, multiply
-from guard.rego.values import compare, equal, key_of, sort_values
+from guard.rego.values import Set, compare, equal, key_of, sort_values
 from tests.components import require
 
 POLICY = """package guard.rules.pii
@@ -178,6 +179,14 @@ def test_equality_order_and_keys_agree(left: object, right: object) -> None:
 def test_sorting_is_stable_under_shuffles(values: list[object]) -> None:
     """The order is total, so any arrangement sorts to equal lists."""
     assert equal(sort_values(values), sort_values(values[::-1]))
+
+
+@given(st.lists(JSON | st.lists(JSON, max_size=3).map(Set.of), max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_sorting_follows_the_total_order(values: list[object]) -> None:
+    """Sorting by precomputed keys puts the very same objects in the order in which ``compare`` puts them, sets too."""
+    expected = sorted(values, key=cmp_to_key(compare))
+    assert list(map(id, sort_values(values))) == list(map(id, expected))
 
 
 @given(st.integers(-(2**60), 2**60), st.integers(-(2**60), 2**60))

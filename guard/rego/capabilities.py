@@ -1,0 +1,20 @@
+"""What policies may use: which built-ins are refused, which optional keywords an import can turn on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REFUSED = frozenset({"http.send", "net.lookup_ip_addr"})
+DEPRECATED = frozenset(
+    {"all", "any", "cast_array", "cast_boolean", "cast_null", "cast_object", "cast_set", "cast_string"}
+    | {"net.cidr_overlap", "re_match", "set_diff"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What policies may use. ``refused`` built-ins are errors at load; ``future_keywords`` are the optional keywords
+    that ``import future.keywords.X`` can turn on: ``not`` (OPA's default set), ``and``, ``or`` (experimental)."""
+
+    refused: frozenset[str] = REFUSED
+    future_keywords: frozenset[str] = frozenset({"not"})

@@ -1,0 +1,162 @@
+"""What a body declares: its variables, how they came up, and the unique names that they get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import errors
+from .errors import Location, RegoDiagnostic
+from .nodes import (
+    Array,
+    Body,
+    CallExpr,
+    Const,
+    Object,
+    Ref,
+    SomeDecl,
+    SomeIn,
+    Term,
+    Var,
+    dotted,
+)
+from .variables import DOCUMENTS, body_vars, pattern_vars
+
+_MESSAGES = {
+    "seen": "var {} referenced above",
+    "assigned": "var {} assigned above",
+    "declared": "var {} declared above",
+    "arg": "arg {} redeclared",
+}
+
+
+class Names:
+    """Fresh variable names; ``original`` gives back what the author wrote."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.original: dict[str, str] = {}
+
+    def fresh(self, name: str = "") -> str:
+        """A new name: the compiler's own, or one for a variable of the source."""
+        self.count += 1
+        made = f"{name}@{self.count}" if name else f"$t{self.count}"
+        if name:
+            self.original[made] = name
+        return made
+
+    def shown(self, name: str) -> str:
+        """The name for messages; empty for the compiler's own."""
+        if name.startswith("$_"):
+            return "_"
+        return "" if name.startswith("$") else self.original.get(name, name)
+
+
+class Scope:
+    """The variables of one body: their new names and how they came up."""
+
+    __slots__ = ("later", "names", "origin")
+
+    def __init__(self, later: set[str]) -> None:
+        self.names: dict[str, str] = {}
+        self.origin: dict[str, str] = {}
+        self.later = later
+
+
+class Scopes:
+    """The scopes that are open at a place of a module (or a query), innermost last."""
+
+    def __init__(self, known: Mapping[str, tuple[str, ...]], names: Names, diagnostics: list[RegoDiagnostic]) -> None:
+        self.globals = known
+        self.names = names
+        self.diagnostics = diagnostics
+        self.scopes: list[Scope] = []
+
+    def error(self, loc: Location, message: str) -> None:
+        """Record a diagnostic."""
+        self.diagnostics.append(RegoDiagnostic(errors.COMPILE, message, *loc))
+
+    def declare(self, var: Var, how: str, loc: Location) -> Var:
+        """A new variable of the innermost scope."""
+        if var.name.startswith("$_"):
+            return var
+        if var.name in DOCUMENTS:
+            self.error(loc, f"variables must not shadow {var.name} (use a different variable name)")
+            return var
+        scope = self.scopes[-1]
+        origin = scope.origin.get(var.name)
+        if origin is None and len(self.scopes) == 2 and self.scopes[0].origin.get(var.name) == "arg":
+            origin = "arg"
+        if origin is not None:
+            self.error(loc, _MESSAGES[origin].format(var.name))
+            return var
+        name = self.names.fresh(var.name)
+        scope.names[var.name] = name
+        scope.origin[var.name] = how
+        return Var(name, var.loc)
+
+    def is_declared(self, name: str) -> bool:
+        """Whether a name stands for a variable, a rule or an import here."""
+        return name in self.globals or any(name in scope.names or name in scope.later for scope in self.scopes)
+
+    def variable(self, var: Var) -> Term:
+        """What a variable stands for here: a declared one, a rule or an import, or itself."""
+        name = var.name
+        for scope in reversed(self.scopes):
+            made = scope.names.get(name)
+            if made is not None:
+                return Var(made, var.loc)
+            if name in scope.later:
+                self.scopes[-1].origin.setdefault(name, "seen")
+                return var
+        path = self.globals.get(name)
+        if path is not None:
+            return path_ref(path, var.loc)
+        self.scopes[-1].origin.setdefault(name, "seen")
+        return var
+
+    def check_unused(self, body: Body, found: Body, used: set[str]) -> None:
+        """A variable declared by ``some`` must be used."""
+        scope = self.scopes[-1]
+        declared = {name for name, how in scope.origin.items() if how == "declared"}
+        if not declared:
+            return
+        mentioned = body_vars(found, set())
+        for name in sorted(declared):
+            made = scope.names[name]
+            if made not in mentioned and name not in used and not name.startswith("$"):
+                where = next((expr.loc for expr in body if name in declared_in((expr,))), body[0].loc)
+                self.error(where, f"declared var {name} unused")
+
+
+def path_ref(path: tuple[str, ...], loc: Location, rest: tuple[Term, ...] = ()) -> Ref:
+    """The reference of a path whose first name is a root document."""
+    return Ref((Var(path[0], loc), *[Const(part, loc) for part in path[1:]], *rest), loc)
+
+
+def declared_in(body: Body) -> set[str]:
+    """The names that a body declares for itself."""
+    found: set[str] = set()
+    for expr in body:
+        node = expr.node
+        if isinstance(node, SomeDecl):
+            found.update(var.name for var in node.names)
+        elif isinstance(node, SomeIn):
+            for pattern in (node.key, node.value):
+                if pattern is not None:
+                    found |= pattern_vars(pattern)
+        elif isinstance(node, CallExpr) and dotted(node.op) == "assign" and len(node.args) == 2:
+            found |= _assigned_names(node.args[0])
+    return {name for name in found if not name.startswith("$")}
+
+
+def _assigned_names(term: Term) -> set[str]:
+    if isinstance(term, Ref):
+        head = term.terms[0]
+        return {head.name} if len(term.terms) == 1 and isinstance(head, Var) else set()
+    if isinstance(term, Var):
+        return {term.name}
+    if isinstance(term, Array):
+        return set().union(*[_assigned_names(item) for item in term.items])
+    if isinstance(term, Object):
+        return set().union(*[_assigned_names(value) for _, value in term.pairs])
+    return set()
