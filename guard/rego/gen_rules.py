@@ -12,7 +12,7 @@ from .tree import COMPLETE, FUNCTION, OBJECT, SET, Node
 from .uses import count_uses
 from .values import equal, value_of
 
-_Snapshot = tuple[int, int, int, dict[str, str], dict[tuple[str, str], str], int]
+_Snapshot = tuple[int, int, int, dict[str, str], dict[tuple[str, str], str]]
 
 
 @dataclass(slots=True)
@@ -144,12 +144,12 @@ class RuleWriter(BodyWriter):
         return repeated
 
     def snapshot(self) -> _Snapshot:
-        """Where the writer stands."""
-        return len(self.lines), self.indent, self.frame.loops, dict(self.bound), dict(self.known), self.count
+        """Where the writer stands. Names are not given back: constants that a trial run made keep theirs."""
+        return len(self.lines), self.indent, self.frame.loops, dict(self.bound), dict(self.known)
 
     def restore(self, saved: _Snapshot) -> None:
         """Go back to a snapshot."""
-        length, self.indent, self.frame.loops, self.bound, self.known, self.count = saved
+        length, self.indent, self.frame.loops, self.bound, self.known = saved
         del self.lines[length:]
         self.frame.pending.clear()
         self.shared = None

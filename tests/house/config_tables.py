@@ -115,7 +115,7 @@ def _words(annotation: Any) -> str:
     if origin is typing.Annotated:
         return _words(arguments[0])
     if origin is Literal:
-        return " or ".join(f"`{argument}`" if argument else "`\"\"`" for argument in arguments)
+        return " or ".join(f"`{argument}`" if argument else '`""`' for argument in arguments)
     if origin is tuple:
         return f"list of: {_words(arguments[0])}"
     if origin is dict:

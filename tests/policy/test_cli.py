@@ -224,6 +224,12 @@ def test_no_test_is_no_success(own: Path) -> None:
     assert "no test was run" in done.stderr
 
 
+def test_the_shipped_policies_are_covered_whole_by_their_tests() -> None:
+    """Every line of every shipped rule is reached by a test."""
+    covered = json.loads(guard("test", shipped_directory(), "--coverage", "--json").stdout)["coverage"]
+    assert covered["percent"] == 100, covered
+
+
 def test_coverage_names_the_lines_that_no_test_reached(own: Path) -> None:
     """Heads and expressions of the author's rules."""
     full = json.loads(guard("test", own, "--coverage", "--json").stdout)["coverage"]
