@@ -36,6 +36,11 @@ LEAST: Final = 0.5
 """A match with context gains ``GAIN`` and scores at least ``LEAST``."""
 
 
+def raised(score: float) -> float:
+    """What context makes of a score."""
+    return min(1.0, max(score + GAIN, LEAST))
+
+
 class ContextWords:
     """The context words of one recognizer, as whole words and phrases."""
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from detectors.common.budget import Budget, Unfinished, one_call
 from detectors.common.options import digest, parse_options
 from detectors.common.resolve import Candidate, resolve
-from detectors.pii.context import GAIN, LEAST, KeyWords, words_beside
+from detectors.pii.claims import Claims
+from detectors.pii.context import KeyWords, raised, words_beside
 from detectors.pii.documentation import is_documentation
 from detectors.pii.options import PiiOptions
 from guard.errors import DetectionIncomplete, DetectorMissing
@@ -96,7 +97,8 @@ class PiiDetector:
         return self.detect([Segment.of(text)], one_call())
 
     def _candidates(self, segment: Segment, keys: KeyWords, budget: Budget) -> Iterator[Candidate]:
-        text, matches = self._engine.matches(segment.folded.text, budget)
+        claims = Claims()
+        text, matches = self._engine.matches(segment.folded.text, budget, claims)
         for source, match in matches:
             value = text[match.start : match.end]
             threshold = self._options.thresholds.get(source.entity, self._options.threshold)
@@ -109,9 +111,10 @@ class PiiDetector:
                 if word is None and weak:
                     continue
                 if word is not None:
-                    score = min(1.0, max(score + GAIN, LEAST))
+                    score = raised(score)
                     evidence = f"{evidence}; context {word!r}"
             if score >= threshold and not self._is_allowed(source.entity, value):
+                claims.add(match.start, match.end, score)
                 yield Candidate(source.entity, match.start, match.end, score, evidence)
 
     def _is_allowed(self, entity: str, value: str) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from detectors.common.budget import Budget
 from detectors.common.gate import Gate
+from detectors.pii.claims import Claims
 from detectors.pii.context import ContextWords
 from detectors.pii.options import PiiOptions
 from detectors.pii.patterns import Match, PatternMatcher
@@ -23,8 +24,8 @@ class Matcher(Protocol):
 
     gate_source: str
 
-    def find(self, view: View, budget: Budget) -> Iterator[Match]:
-        """The matches, left to right. Raises ``Unfinished``."""
+    def find(self, view: View, budget: Budget, claims: Claims) -> Iterator[Match]:
+        """The matches, left to right; those that ``claims`` wholly cover may be left out. Raises ``Unfinished``."""
         ...
 
 
@@ -53,7 +54,7 @@ class Engine:
             for pattern in recognizer.patterns:
                 self._add(recognizer, PatternMatcher(recognizer, pattern), national=national, numeric=national)
         if phone is not None:
-            self._add(phone, PhoneFinder(phone), national=False, numeric=True)
+            self._add(phone, PhoneFinder(phone, self._threshold(options, phone)), national=False, numeric=True)
         gates = [source.matcher.gate_source for source in self.sources]
         self._gate = Gate(gates)
         self.entities: Final = frozenset(source.entity for source in self.sources)
@@ -64,23 +65,28 @@ class Engine:
         context = ContextWords(entity, recognizer.context)
         self.sources.append(Source(entity, recognizer, matcher, context, national, numeric))
 
+    @staticmethod
+    def _threshold(options: PiiOptions, recognizer: Any) -> float:
+        return options.thresholds.get(recognizer.supported_entities[0], options.threshold)
+
     def any(self, texts: Sequence[str], budget: Budget) -> bool:
         """Whether anything may match in any of the folded texts: one pass over all, joined by newlines."""
         budget.check()
         return bool(self._gate.open(project("\n".join(texts))))
 
-    def matches(self, text: str, budget: Budget) -> tuple[str, Iterator[tuple[Source, Match]]]:
+    def matches(self, text: str, budget: Budget, claims: Claims) -> tuple[str, Iterator[tuple[Source, Match]]]:
         """A folded text in its canonical reading, and what the recognizers find in it.
 
-        Types, spans and scores are those of the recognizers' own ``analyze``, before context and thresholds.
+        Types, spans and scores are those of the recognizers' own ``analyze``, before context and thresholds. Phone
+        numbers come last; those that the caller's ``claims``, added while iterating, wholly cover may be left out.
         Iterating raises ``Unfinished``.
         """
         view = View.of(text)
-        return view.canonical, self._found(view, budget)
+        return view.canonical, self._found(view, budget, claims)
 
-    def _found(self, view: View, budget: Budget) -> Iterator[tuple[Source, Match]]:
-        for at in self._gate.open(view.projected):
+    def _found(self, view: View, budget: Budget, claims: Claims) -> Iterator[tuple[Source, Match]]:
+        for at in sorted(self._gate.open(view.projected)):
             budget.check()
             source = self.sources[at]
-            for match in source.matcher.find(view, budget):
+            for match in source.matcher.find(view, budget, claims):
                 yield source, match

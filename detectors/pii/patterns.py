@@ -16,6 +16,7 @@ import regex  # type: ignore[import-untyped]
 
 from detectors.common.budget import Budget, Unfinished
 from detectors.common.gate import matcher
+from detectors.pii.claims import Claims
 from detectors.pii.projection import View
 from detectors.pii.translate import Untranslatable, translate
 
@@ -67,7 +68,7 @@ class PatternMatcher:
         except (Untranslatable, re2.error):
             self._re2 = None
 
-    def find(self, view: View, budget: Budget) -> Iterator[Match]:
+    def find(self, view: View, budget: Budget, claims: Claims) -> Iterator[Match]:  # noqa: ARG002 - Matcher's
         """All matches that the recognizer accepts, left to right; only shifted ones may overlap others.
 
         Raises ``Unfinished``.

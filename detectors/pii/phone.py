@@ -1,199 +1,186 @@
 """Phone numbers, found as ``phonenumbers.PhoneNumberMatcher`` finds them, once for all regions.
 
 presidio runs that matcher over the whole text once for each region, and the matcher gives up in silence after 65,535
-tries. Here RE2 finds the runs of characters in which a candidate can stand, each candidate is searched once, and only
-the regions whose numbering plan can hold its digits parse it. Tries are counted and the deadline is looked at: what
-does not finish is said.
+tries. Here RE2 finds the runs of characters in which a candidate can stand, the groups of each candidate are walked
+once, and only the regions whose numbering plan can hold the digits of a group parse it. Tries are counted and the
+deadline is looked at: what does not finish is said.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import phonenumbers
-import re2
-from phonenumbers import PhoneMetadata, phonenumbermatcher, phonenumberutil
+from phonenumbers import Leniency, NumberParseException, phonenumbermatcher, phonenumberutil
 
 from detectors.common.budget import Budget
 from detectors.common.gate import matcher
+from detectors.pii.claims import Claims
+from detectors.pii.context import raised
 from detectors.pii.patterns import Match
+from detectors.pii.plans import NumberingPlans
 from detectors.pii.projection import View
 from detectors.pii.translate import consumed, translate
 
 _CANDIDATE: Final[re.Pattern[str]] = phonenumbermatcher._PATTERN
 _SECOND_NUMBER: Final[re.Pattern[str]] = phonenumberutil._SECOND_NUMBER_START_PATTERN
-_NOT_PLAIN: Final = re.compile(r"[^\W\d_]|[+\uff0b#\uff03~\uff5e;,=*]")
+_BRACKETS: Final[re.Pattern[str]] = phonenumbermatcher._MATCHING_BRACKETS
+_PUB_PAGES: Final[re.Pattern[str]] = phonenumbermatcher._PUB_PAGES
+_LEAD: Final[re.Pattern[str]] = phonenumbermatcher._LEAD_PATTERN
+_CORE: Final = re.compile(rf"(?:{_LEAD.pattern}|\d).*[\d#\uff03]", re.DOTALL)
+"""From where a candidate can begin to where one can end."""
 _FIRST: Final = re.compile(r"[+\uff0b\d]")
-_NOT_DIGIT: Final = re.compile(r"\D")
 _UNLIMITED: Final = 1 << 60
 _SUFFIX: Final = 8
 _LONGEST: Final = 600
 """Characters of a candidate: 21 groups of digits have at most 526. Only space before an extension makes it longer,
 and then the number counts without the extension; the library would take quadratic time to refuse it."""
 
-
-class NumberingPlans:
-    """Which regions can read a string of digits as a valid number: an over-approximation of ``phonenumbers.parse``.
-
-    Built from the library's metadata: international prefix and anything, or country code, national prefix and a number
-    of one of the regions that share the country code.
-    """
-
-    def __init__(self, regions: tuple[str, ...]) -> None:
-        self.all: Final = frozenset(regions)
-        self._regions = regions
-        options = re2.Options()
-        options.log_errors = False
-        self._set = re2.Set.FullMatchSet(options)
-        lengths = []
-        for region in regions:
-            source, shortest = self._plan(region)
-            self._set.Add(source)
-            lengths.append(shortest)
-        self._set.Add("[0-9]*")
-        self._set.Compile()
-        self.fewest_digits = min(lengths)
-
-    @staticmethod
-    def _plan(region: str) -> tuple[str, int]:
-        metadata: Any = PhoneMetadata.metadata_for_region(region, None)
-        shared: list[Any] = [
-            _general(other) for other in phonenumbers.region_codes_for_country_code(metadata.country_code)
-        ]
-        national = "|".join(desc.national_number_pattern for desc in shared)
-        prefix = metadata.national_prefix_for_parsing or ""
-        abroad = f"(?:{metadata.international_prefix})[0-9]*|" if metadata.international_prefix else ""
-        source = f"{abroad}(?:{metadata.country_code})?(?:{prefix})?(?:{national})?"
-        rule = metadata.national_prefix_transform_rule
-        if rule is not None and not re.fullmatch(r"\\\d", rule):
-            source = "[0-9]*"
-        return source, min(min(desc.possible_length) for desc in shared)
-
-    def of(self, candidate: str) -> frozenset[str]:
-        """The regions for which ``candidate`` may be a valid number."""
-        digits = _NOT_DIGIT.sub("", candidate)
-        if len(digits) < self.fewest_digits:
-            return frozenset()
-        if _NOT_PLAIN.search(candidate):
-            return self.all
-        hits = self._set.Match(digits)
-        if len(self._regions) not in hits:
-            return self.all
-        return frozenset(self._regions[hit] for hit in hits if hit < len(self._regions))
+Span = tuple[int, int]
 
 
-def _general(region: str) -> Any:
-    metadata: Any = PhoneMetadata.metadata_for_region(region, None)
-    return metadata.general_desc
+class _Walk(phonenumbers.PhoneNumberMatcher):
+    """Walks the groups of a candidate, as the library's matcher does, for many regions at once; lives for one call."""
 
-
-class _Probe(phonenumbers.PhoneNumberMatcher):
-    """Walks the groups of a candidate and asks only which regions may hold one of them."""
-
-    def __init__(self, plans: NumberingPlans, budget: Budget) -> None:
-        super().__init__("", None, max_tries=_UNLIMITED)
+    def __init__(self, plans: NumberingPlans, leniency: int, budget: Budget) -> None:
+        super().__init__("", None, leniency=leniency, max_tries=_UNLIMITED)
         self._plans = plans
         self._budget = budget
-        self.regions: frozenset[str] = frozenset()
+        self._waiting: list[str] = []
+        self._found: dict[str, Span] = {}
+        self._possible = False
+        self._visited = False
+        self._regions_of: dict[str, frozenset[str]] = {}
+        self._impossible: set[str] = set()
+        self._read: dict[tuple[str, int, int], dict[str, Span | None]] = {}
+        self._international: dict[tuple[str, str, int], bool] = {}
 
-    def _parse_and_verify(self, candidate: str, offset: int) -> Any:  # noqa: ARG002 - the library's signature
-        self._budget.spend()
-        self.regions |= self._plans.of(candidate)
-        return True if self.regions == self._plans.all else None
+    def read(self, candidate: str, start: int, text: str, regions: Sequence[str]) -> dict[str, Span]:
+        """The span of the first number in ``candidate`` for each of ``regions`` that finds one, often for none.
 
-    def possible(self, candidate: str) -> frozenset[str]:
-        self.regions = frozenset()
-        self._extract_match(candidate, 0)
-        return self.regions
-
-
-class _Reader(phonenumbers.PhoneNumberMatcher):
-    """The library's matcher for one region, given one candidate at a time; lives for one call.
-
-    ``international`` is shared between the regions: a number with a plus reads alike in all of them.
-    """
-
-    def __init__(
-        self,
-        region: str,
-        leniency: int,
-        plans: NumberingPlans,
-        budget: Budget,
-        international: dict[tuple[str, str, int], Any],
-    ) -> None:
-        super().__init__("", region, leniency=leniency, max_tries=_UNLIMITED)
-        self._plans = plans
-        self._budget = budget
-        self._international = international
-        self._read: dict[tuple[str, int, int], tuple[int, int] | None] = {}
-
-    def _parse_and_verify(self, candidate: str, offset: int) -> Any:
-        if self.preferred_region not in self._plans.of(candidate):
-            return None
-        first = _FIRST.search(candidate)
-        if first is None or first.group().isdigit():
-            self._budget.spend()
-            return super()._parse_and_verify(candidate, offset)
-        key = self.text, candidate, offset
-        if key not in self._international:
-            self._budget.spend()
-            self._international[key] = super()._parse_and_verify(candidate, offset)
-        return self._international[key]
-
-    def read(self, candidate: str, start: int, text: str) -> tuple[int, int] | None:
-        """The span of the first number in ``candidate``, which stands at ``start`` of ``text``."""
+        ``candidate`` stands at ``start`` of ``text``; the spans are those of ``text``.
+        """
+        if candidate in self._impossible:
+            return {}
         low = max(0, start - 1)
         self.text = text[low : start + len(candidate) + _SUFFIX]
-        key = self.text, start - low, len(candidate)
-        if key not in self._read:
-            found = self._extract_match(candidate, start - low)
-            self._read[key] = None if found is None else (found.start, found.end)
-        span = self._read[key]
-        return None if span is None else (low + span[0], low + span[1])
+        known = self._read.setdefault((self.text, start - low, len(candidate)), {})
+        unread = [region for region in regions if region not in known]
+        if unread:
+            known.update(dict.fromkeys(unread))
+            known.update(self._walk(candidate, start - low, unread))
+        found = {}
+        for region in regions:
+            span = known[region]
+            if span is not None:
+                found[region] = low + span[0], low + span[1]
+        return found
+
+    def _walk(self, candidate: str, offset: int, regions: list[str]) -> dict[str, Span]:
+        self._budget.check()
+        self._waiting = regions
+        self._found = {}
+        self._possible = self._visited = False
+        self._extract_match(candidate, offset)
+        if self._visited and not self._possible:
+            self._impossible.add(candidate)
+        return self._found
+
+    def _parse_and_verify(self, candidate: str, offset: int) -> Any:
+        """One group: true ends the walk, once every region has found its number."""
+        self._visited = True
+        possible = self._regions_of.get(candidate)
+        if possible is None:
+            self._budget.spend()
+            possible = self._regions_of[candidate] = self._plans.of(candidate)
+        if not possible:
+            return None
+        self._possible = True
+        asked = [region for region in self._waiting if region in possible]
+        if not asked or not self._stands(candidate, offset):
+            return None
+        for region in self._accepting(candidate, offset, asked):
+            self._found[region] = (offset, offset + len(candidate))
+            self._waiting.remove(region)
+        return None if self._waiting else True
+
+    def _stands(self, candidate: str, offset: int) -> bool:
+        """Whether form and neighbours allow a number, whatever the region."""
+        if not _BRACKETS.fullmatch(candidate) or _PUB_PAGES.search(candidate):
+            return False
+        if self.leniency < Leniency.VALID:
+            return True
+        if offset > 0 and not _LEAD.match(candidate) and self._binds(self.text[offset - 1]):
+            return False
+        end = offset + len(candidate)
+        return end >= len(self.text) or not self._binds(self.text[end])
+
+    def _binds(self, neighbour: str) -> bool:
+        return bool(self._is_invalid_punctuation_symbol(neighbour) or self._is_latin_letter(neighbour))
+
+    def _accepting(self, candidate: str, offset: int, regions: list[str]) -> list[str]:
+        """Which of ``regions`` accept the group; one with a plus reads alike in all of them and is parsed once."""
+        first = _FIRST.search(candidate)
+        if first is None or first.group().isdigit():
+            return [region for region in regions if self._accepts(candidate, region)]
+        key = self.text, candidate, offset
+        if key not in self._international:
+            self._international[key] = self._accepts(candidate, regions[0])
+        return regions if self._international[key] else []
+
+    def _accepts(self, candidate: str, region: str) -> bool:
+        self._budget.spend()
+        try:
+            number = phonenumbers.parse(candidate, region, keep_raw_input=True)
+        except NumberParseException:
+            return False
+        return bool(phonenumbermatcher._verify(self.leniency, number, candidate, self))
 
 
 class PhoneFinder:
     """Finds what ``recognizer`` (presidio's ``PhoneRecognizer``) finds. Thread-safe after construction."""
 
-    def __init__(self, recognizer: Any) -> None:
+    def __init__(self, recognizer: Any, threshold: float) -> None:
+        """``threshold``: the score from which a phone number is reported."""
         self._score: float = recognizer.SCORE
         self._leniency: int = recognizer.leniency
         self._regions: tuple[str, ...] = tuple(recognizer.supported_regions)
-        self._plans = NumberingPlans(self._regions)
+        self._plans = NumberingPlans(self._regions, self._leniency)
         between = translate(f"[{phonenumberutil._VALID_PUNCTUATION}]", re.IGNORECASE).source
         more = max(self._plans.fewest_digits - 1, 0)
         self.gate_source = f"[0-9](?:{between}{{0,4}}[0-9]){{{more}}}"
+        self._bare = re.compile(rf"\d{{{max(self._plans.fewest_digits, 1)}}}")
+        self._bare_score = raised(self._score)
+        self._usual_score = self._score if self._score >= threshold else self._bare_score
         characters = consumed(_CANDIDATE.pattern, _CANDIDATE.flags)
         self._runs = matcher(f"[{characters}]*{self.gate_source}[{characters}]*")
 
-    def find(self, view: View, budget: Budget) -> Iterator[Match]:
-        """Every number that some region accepts; regions may give overlapping spans. Raises ``Unfinished``."""
-        shared: dict[tuple[str, str, int], Any] = {}
+    def find(self, view: View, budget: Budget, claims: Claims) -> Iterator[Match]:
+        """Every number that some region accepts; regions may give overlapping spans. Raises ``Unfinished``.
 
-        @functools.cache
-        def reader(region: str) -> _Reader:
-            return _Reader(region, self._leniency, self._plans, budget, shared)
-
-        probe = _Probe(self._plans, budget)
-        possible: dict[str, frozenset[str]] = {}
-        seen: set[tuple[int, int]] = set()
+        Numbers of runs that lie wholly in a stronger claim are left out: the claim covers each of their characters.
+        """
+        walk = _Walk(self._plans, self._leniency, budget)
+        seen: set[Span] = set()
         for run in self._runs.finditer(view.projected):
-            for span in self._read_run(view.canonical, run.span(), reader, probe, possible):
+            if self._is_claimed(view.canonical, run.span(), claims):
+                continue
+            for span in self._read_run(view.canonical, run.span(), walk):
                 if span not in seen:
                     seen.add(span)
                     yield Match(*span, self._score, self._score, "phone number")
 
-    def _read_run(
-        self,
-        text: str,
-        run: tuple[int, int],
-        readers: Callable[[str], _Reader],
-        probe: _Probe,
-        possible: dict[str, frozenset[str]],
-    ) -> Iterator[tuple[int, int]]:
+    def _is_claimed(self, text: str, run: Span, claims: Claims) -> bool:
+        """Whether claims that outscore every number of the run cover all of them: context may raise a bare one."""
+        core = _CORE.search(text, *run)
+        if core is None:
+            return True
+        bare = self._bare.search(text, *core.span())
+        return claims.cover(*core.span(), above=self._bare_score if bare else self._usual_score)
+
+    def _read_run(self, text: str, run: Span, walk: _Walk) -> Iterator[Span]:
         """All regions walk the run together; one that found a number inside a candidate goes on from its own place."""
         waiting = {run[0]: list(self._regions)}
         while waiting:
@@ -209,15 +196,11 @@ class PhoneFinder:
             second = _SECOND_NUMBER.search(candidate)
             if second:
                 candidate = candidate[: second.start()]
-            if candidate not in possible:
-                possible[candidate] = probe.possible(candidate)
             end = start + len(candidate)
-            can = possible[candidate]
-            waiting.setdefault(end, []).extend(region for region in regions if region not in can)
-            for region in [region for region in regions if region in can]:
-                span = readers(region).read(candidate, start, text)
-                if span is not None:
-                    yield span
-                waiting.setdefault(end if span is None else span[1], []).append(region)
-            if not waiting[end]:
-                del waiting[end]
+            spans = walk.read(candidate, start, text, regions)
+            yield from spans.values()
+            if not spans:
+                waiting.setdefault(end, []).extend(regions)
+                continue
+            for region in regions:
+                waiting.setdefault(spans[region][1] if region in spans else end, []).append(region)

@@ -11,6 +11,7 @@ import pytest
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from detectors.common.budget import Budget
+from detectors.pii.claims import Claims
 from detectors.pii.engine import Engine
 from detectors.pii.options import PiiOptions
 from guard.folding import fold
@@ -93,7 +94,7 @@ def texts(seed: int, count: int) -> Iterator[str]:
 
 def spans(engine: Engine, text: str) -> dict[str, set[tuple[int, int, float]]]:
     """Ours, by recognizer name, reduced as presidio reduces within a recognizer."""
-    _, matches = engine.matches(text, Budget(time.monotonic() + 60, 10**6))
+    _, matches = engine.matches(text, Budget(time.monotonic() + 60, 10**6), Claims())
     found: dict[str, list[Any]] = {source.recognizer.name: [] for source in engine.sources}
     for source, match in matches:
         if not match.shifted:
