@@ -64,6 +64,7 @@ class DetectionIncomplete(GuardError):
 
 
 REFUSALS: Final[dict[str, tuple[int, str]]] = {
+    "path_ambiguous": (400, "The path means different routes to different readers."),
     "body_too_large": (413, "The body is larger than the limit."),
     "body_too_slow": (400, "The body did not arrive in time."),
     "body_length_mismatch": (400, "The body's length differs from Content-Length."),
@@ -73,7 +74,7 @@ REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "content_encoding_invalid": (400, "The body does not decode under its content encoding."),
     "decompression_limit": (413, "The body decompresses past the limit."),
     "charset_unsupported": (415, "The charset is not supported."),
-    "media_type_unsupported": (415, "Bodies of this media type cannot be inspected yet."),
+    "media_type_unsupported": (415, "Multipart bodies inside multipart bodies are not read."),
     "text_invalid": (400, "The body is not valid in its charset."),
     "json_invalid": (400, "The body is not valid JSON."),
     "json_duplicate_key": (400, "A JSON object holds a key twice."),
@@ -81,8 +82,12 @@ REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "json_text_invalid": (400, "A JSON string holds a lone surrogate."),
     "json_too_deep": (400, "The JSON nests deeper than the limit."),
     "json_too_many_values": (413, "The JSON holds more values than the limit."),
+    "form_invalid": (400, "The form or query string is malformed."),
+    "form_limit": (413, "The form holds more fields, or a larger field, than the limit."),
+    "multipart_invalid": (400, "The multipart body is malformed or ambiguous."),
+    "part_encoding_unsupported": (415, "A part is encoded for transfer."),
 }
-"""Code -> (HTTP status, title) of every way in which a body is refused."""
+"""Code -> (HTTP status, title) of every way in which a request is refused before any policy sees it."""
 
 
 class ContentRefused(GuardError):

@@ -9,6 +9,8 @@ Source: Unicode Standard Annex 15 (NFKC) and the property Default_Ignorable_Code
 from __future__ import annotations
 
 import unicodedata
+from array import array
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -30,7 +32,7 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
     """
 
     text: str
-    offsets: tuple[int, ...] | None = None
+    offsets: Sequence[int] | None = None
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """The span of the original text that the folded span ``[start, end)`` came from."""
@@ -41,26 +43,41 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
         return self.offsets[start], self.offsets[end - 1] + 1
 
 
+_REMEMBERED: Final = 16_384
+_LONGEST: Final = 4
+# Format characters, and marks that are drawn onto their neighbour: a stray accent does not change what is read.
+_INVISIBLE: Final = frozenset({"Cf", "Mn", "Me"})
+
+
 class _FoldTable(dict[int, str]):
-    """Code point -> its folded form, filled as code points are met (at most one entry for each code point)."""
+    """Code point -> its folded form, for the code points that were met first."""
 
     def __missing__(self, code_point: int) -> str:
-        character = chr(code_point)
-        if character.isascii():
-            folded = "" if code_point in _CONTROLS else character
-        elif unicodedata.category(character) == "Cf" or code_point in _IGNORABLE:
-            folded = ""
-        else:
-            folded = unicodedata.normalize("NFKC", character)
-        self[code_point] = folded
+        folded = _folded(code_point)
+        if len(self) < _REMEMBERED:
+            self[code_point] = folded
         return folded
+
+
+def _folded(code_point: int) -> str:
+    character = chr(code_point)
+    if character.isascii():
+        return "" if code_point in _CONTROLS else character
+    category = unicodedata.category(character)
+    if category in _INVISIBLE or code_point in _IGNORABLE:
+        return ""
+    if category == "Pd":
+        return "-"
+    folded = unicodedata.normalize("NFKC", character)
+    # A few ligatures unfold into a whole phrase: they hide nothing, and would let a text grow eighteenfold.
+    return folded if len(folded) <= _LONGEST else character
 
 
 _TABLE: Final = _FoldTable()
 
 
 def fold(text: str) -> Folded:
-    """Fold compatibility forms (NFKC, per character) and drop characters that show nothing.
+    """Fold compatibility forms (NFKC, per character), map dashes to ``-``, drop marks and what shows nothing.
 
     Linear in the length of the text. ASCII text without control characters is returned as it is.
     """
@@ -70,6 +87,6 @@ def fold(text: str) -> Folded:
     folded = text.translate(_TABLE)
     if folded == text:
         return Folded(text)
-    offsets = [offset for offset, character in enumerate(text) for _ in _TABLE[ord(character)]]
+    offsets = array("I", (offset for offset, character in enumerate(text) for _ in _TABLE[ord(character)]))
     offsets.append(len(text))
-    return Folded(folded, tuple(offsets))
+    return Folded(folded, offsets)

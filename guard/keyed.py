@@ -10,6 +10,7 @@ import hmac
 import re
 from typing import Final
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}")
 _KEY_ID: Final = re.compile(r"[a-z0-9]{4,16}")
 
 
@@ -33,6 +34,13 @@ class KeyedHash:
     def pseudonym(self, purpose: str, value: str | bytes) -> str:
         """``hmac:<key id>:<32 hex digits>``, as it stands in records and policy documents."""
         return f"hmac:{self.key_id}:{self.digest(purpose, value)[:16].hex()}"
+
+    def identifier(self, purpose: str, value: str) -> str:
+        """A request id as it may stand in records: a UUID (RFC 9562) or 32 hex digits as it is, else its pseudonym.
+
+        Other ids are the client's free text, and nobody has looked for personal data in them.
+        """
+        return value if _UUID.fullmatch(value) else self.pseudonym(purpose, value)
 
     def token(self, value: str) -> str:
         """``~<12 hex digits>``: stands for one unrecognised token of a JSON pointer."""

@@ -108,10 +108,14 @@ class Named(msgspec.Struct, frozen=True):
     pointer: str
 
 
+Operation = Literal["chat", "messages", "completion", "inference"]
+"""``chat`` and ``messages`` are OpenAI's and Anthropic's APIs; the others are told by the members of a body."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a recognised shape says about the call, beside its texts. All zero for other bodies."""
 
-    operation: Literal["chat", "messages"] | None = None
+    operation: Operation | None = None
     model: Named | None = None
     messages: int = 0
     tools: tuple[Named, ...] = ()
@@ -233,7 +237,7 @@ class BehaviourModel(Protocol):
         ...
 
     def learn(self, event: BehaviourEvent, effect: Effect) -> None:
-        """Take the event into the baseline; a denied one counts as traffic but teaches nothing."""
+        """Take the event into the baseline. A denied one neither counts nor teaches."""
         ...
 
 

@@ -20,6 +20,9 @@ from guard.keyed import KeyedHash
         ("ﬁne", "fine"),
         ("so\u00adft", "soft"),
         ("Zoë", "Zoë"),
+        ("078\u201105\u20131120", "078-05-1120"),
+        ("jane@corp.com\u0301", "jane@corp.com"),
+        ("\ufdfa", "\ufdfa"),
         ("le\x00ak\x7f@corp.com\n", "leak@corp.com\n"),
     ],
 )

@@ -2,7 +2,8 @@
 
 ``parse_head`` reads what the headers say, ``decode`` undoes the content encoding, ``read`` gives a ``Content`` and
 ``write`` the body again with texts edited. Streamed answers: ``EventReader`` reads events from bytes in any chunks,
-``assemble`` reads them as one ``Content``, ``deltas`` gives the texts of one event as it passes. No I/O.
+``assemble`` reads them as one ``Content``, ``deltas`` gives the texts of one event as it passes. Beside the body:
+``read_query`` and ``write_query``, ``read_headers`` and ``write_headers``. No I/O.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from guard.content.coverage import SKIP_REASONS
 from guard.content.edits import Edit, Edits, apply_edits
 from guard.content.encodings import decode
+from guard.content.forms import read_query, write_query
+from guard.content.header_values import read_headers, write_headers
 from guard.content.headers import Head, parse_head
 from guard.content.media_types import is_opaque
 from guard.content.reader import assemble, read, write
@@ -39,5 +42,9 @@ __all__ = [
     "is_opaque",
     "parse_head",
     "read",
+    "read_headers",
+    "read_query",
     "write",
+    "write_headers",
+    "write_query",
 ]

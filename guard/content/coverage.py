@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Final
 
 OPAQUE_MEDIA_TYPE: Final = "opaque_media_type"
-MEDIA_TYPE_UNSUPPORTED: Final = "media_type_unsupported"
 INSPECT_LIMIT: Final = "inspect_limit"
 IMAGE: Final = "image"
 AUDIO: Final = "audio"
@@ -17,11 +16,12 @@ DATA_URL: Final = "data_url"
 EMBEDDED_JSON: Final = "embedded_json"
 TOKEN_FRAGMENTS: Final = "token_fragments"  # noqa: S105
 UNJOINED_STREAM: Final = "unjoined_stream"
+XML_ENTITIES: Final = "xml_entities"
+CREDENTIAL: Final = "credential"
 
 SKIP_REASONS: Final = frozenset(
     {
         OPAQUE_MEDIA_TYPE,
-        MEDIA_TYPE_UNSUPPORTED,
         INSPECT_LIMIT,
         IMAGE,
         AUDIO,
@@ -32,5 +32,7 @@ SKIP_REASONS: Final = frozenset(
         EMBEDDED_JSON,
         TOKEN_FRAGMENTS,
         UNJOINED_STREAM,
+        XML_ENTITIES,
+        CREDENTIAL,
     }
 )

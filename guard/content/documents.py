@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from guard.content.edits import Edits, apply_edits
+from guard.content.edits import Edits
+from guard.content.markup import edited
 from guard.content.strict import encode
 from guard.errors import ObligationFailed
 from guard.types import Segment
@@ -32,6 +33,11 @@ class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     holder: list[Any]
     held_in: tuple[Slot, ...] = ()
+
+
+def changes_of(slots: Sequence[Slot], segments: Sequence[Segment], edits: Edits) -> list[tuple[Slot, str | None]]:
+    """What ``rewrite`` is asked to change for these edits. Raises ``ObligationFailed`` as ``edited`` does."""
+    return [(slots[index], edited(segments[index], done)) for index, done in edits.items() if done]
 
 
 def rewrite(documents: Sequence[Document], changes: Iterable[tuple[Slot, str | None]]) -> dict[int, list[Any]]:
@@ -126,9 +132,7 @@ class JsonTree(msgspec.Struct, frozen=True, eq=False):
 
     def write(self, segments: Sequence[Segment], edits: Edits) -> bytes:
         """The body with the edits done, as UTF-8 JSON."""
-        changes: list[tuple[Slot, str | None]] = [
-            (self.slots[index], apply_edits(segments[index].text, done)) for index, done in edits.items() if done
-        ]
+        changes = changes_of(self.slots, segments, edits)
         if not changes:
             return encode(self.documents[0].holder[0])
         changes += [(slot, None) for slot in self.fragments]

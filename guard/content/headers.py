@@ -20,6 +20,8 @@ _PARAMETER: Final = re.compile(
 )
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CODING: Final = re.compile(_NAME)
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_READ_PARAMETERS: Final = frozenset({"charset", "boundary"})
 
 CHARSETS: Final = {
     "utf-8": "utf-8",
@@ -37,14 +39,15 @@ class Head(msgspec.Struct, frozen=True):
     """The headers that say how to read a body.
 
     ``media_type`` is lower case and ``""`` if none was sent; ``charset`` is the Python codec of the ``charset``
-    parameter; ``content_encodings`` come in the order in which they were applied, without ``identity``;
-    ``content_length`` counts bytes as they are sent.
+    parameter, ``boundary`` that of a multipart body; ``content_encodings`` come in the order in which they were
+    applied, without ``identity``; ``content_length`` counts bytes as they are sent.
     """
 
     media_type: str = ""
     charset: str | None = None
     content_encodings: tuple[str, ...] = ()
     content_length: int | None = None
+    boundary: str | None = None
 
 
 def parse_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
@@ -77,8 +80,9 @@ def parse_head(headers: Iterable[tuple[bytes, bytes]]) -> Head:
         raise _refused(
             "content_length_invalid", "Content-Length and Transfer-Encoding are sent together", "Send one of them."
         )
-    media_type, charset = ("", None) if content_type is None else _content_type(content_type)
-    return Head(media_type, charset, codings, None if content_length is None else _length(content_length))
+    media_type, charset, boundary = ("", None, None) if content_type is None else parse_content_type(content_type)
+    length = None if content_length is None else _length(content_length)
+    return Head(media_type, charset, codings, length, boundary)
 
 
 def _refused(code: str, what: str, mend: str) -> ContentRefused:
@@ -99,28 +103,48 @@ def _codings(value: bytes) -> tuple[str, ...]:
     return tuple(name for name in names if name not in ("", "identity"))
 
 
-def _content_type(value: bytes) -> tuple[str, str | None]:
+def parse_content_type(value: bytes) -> tuple[str, str | None, str | None]:
+    """Media type in lower case, Python codec of the charset, and boundary of a multipart type (RFC 2046 section 5.1.1).
+
+    Raises ``ContentRefused``: ``content_type_invalid``, ``charset_unsupported``.
+    """
     if value == b"application/json":
-        return "application/json", None
+        return "application/json", None, None
     text = value.decode("latin-1").strip(" \t")
     match = _MEDIA_TYPE.match(text)
     if match is None:
         raise _refused("content_type_invalid", "Content-Type is malformed", "Send type/subtype.")
     media_type = match[1].lower()
-    label: str | None = None
+    found: dict[str, str] = {}
     position = match.end()
     while position < len(text):
         parameter = _PARAMETER.match(text, position)
         if parameter is None:
             raise _refused("content_type_invalid", "A parameter of Content-Type is malformed", "Send name=value.")
         position = parameter.end()
-        if parameter[1] is not None and parameter[1].lower() == "charset":
-            if label is not None:
-                raise _refused("content_type_invalid", "Content-Type names two charsets", "Name one.")
-            label = (parameter[2] if parameter[2] is not None else re.sub(r"\\(.)", r"\1", parameter[3])).lower()
+        name = (parameter[1] or "").lower()
+        if name.partition("*")[0] in _READ_PARAMETERS:
+            if name in found or "*" in name:
+                raise _refused("content_type_invalid", "Content-Type names its charset or boundary twice", "Name one.")
+            found[name] = parameter[2] if parameter[2] is not None else parameter[3]
+    return media_type, _codec(found.get("charset")), _boundary(media_type, found.get("boundary"))
+
+
+def _codec(label: str | None) -> str | None:
     if label is None:
-        return media_type, None
-    codec = CHARSETS.get(label)
+        return None
+    codec = CHARSETS.get(re.sub(r"\\(.)", r"\1", label).lower())
     if codec is None:
         raise _refused("charset_unsupported", "The charset is not one of those that are read", "Send UTF-8.")
-    return media_type, codec
+    return codec
+
+
+def _boundary(media_type: str, value: str | None) -> str | None:
+    """The boundary of a multipart body; a quoted pair in it is read differently by different readers."""
+    if not media_type.startswith("multipart/"):
+        return None
+    if value is None or not _BOUNDARY.fullmatch(value):
+        raise _refused(
+            "content_type_invalid", "The boundary is missing or malformed", "Send a boundary as RFC 2046 defines it."
+        )
+    return value

@@ -14,11 +14,16 @@ import msgspec
 from msgspec import Raw
 
 from guard.content import coverage, strict
+from guard.content.calls import facts_of
 from guard.content.documents import JsonTree
 from guard.content.edits import Edits
+from guard.content.forms import has_escapes, read_pairs
 from guard.content.headers import Head
-from guard.content.media_types import reading
+from guard.content.media_types import Reading, is_markup, reading
+from guard.content.parts import read_parts
+from guard.content.pieces import Pieces
 from guard.content.places import FactName, Place
+from guard.content.records import read_lines, read_sequence
 from guard.content.shapes import Shape, ShapeName, choose
 from guard.content.sse import Event, EventReader
 from guard.content.streams import StreamWalk, read_events
@@ -30,6 +35,7 @@ from guard.types import Content, Facts, Named, Segment, Skipped, Stage
 
 _JSON_STARTS: Final = (b"{", b"[")
 _MAX_SAFE_INTEGER_DIGITS: Final = 15
+_MEND_TYPE: Final = "Send JSON as application/json."
 _MEND_JSON: Final = "Send strict JSON (RFC 8259) in UTF-8."
 
 
@@ -67,14 +73,9 @@ class _Reader(msgspec.Struct, frozen=True):
         if how == "events":
             return self._events(body)
         if how == "form":
-            if self.stage == "request":
-                raise ContentRefused(
-                    "media_type_unsupported",
-                    "Forms and multipart bodies are not read yet",
-                    where="body",
-                    mend="Send JSON or text, or exclude the route.",
-                )
-            return self._unread(body, coverage.MEDIA_TYPE_UNSUPPORTED)
+            return self._form(body)
+        if how in ("lines", "sequence", "multipart"):
+            return self._pieces(body, how)
         return self._undeclared(body, sniff_text=how == "none")
 
     def _json(self, body: bytes) -> Content:
@@ -97,7 +98,7 @@ class _Reader(msgspec.Struct, frozen=True):
             body,
             segments=tuple(walk.segments),
             skipped=walk.all_skipped(),
-            facts=_facts(self.shape, value, walk),
+            facts=self._facts(value, walk),
             tree=JsonTree(walk.documents, walk.slots, walk.fragments),
         )
 
@@ -108,8 +109,43 @@ class _Reader(msgspec.Struct, frozen=True):
             return as_json
         walk = Walk(self.keyed, self.limits, self.field_names, size_bytes=len(body))
         if text:
-            walk.emit(text, walk.open_document(text), "", "unknown")
+            slot = walk.open_document(text)
+            if is_markup(self.head.media_type):
+                walk.emit_markup(text, slot, "")
+            else:
+                walk.emit(text, slot, "", "unknown")
         return self._content(body, segments=tuple(walk.segments), skipped=walk.all_skipped(), tree=tree)
+
+    def _form(self, body: bytes) -> Content:
+        """A form; but a body that is JSON as a whole is read as JSON, as command lines send it by default."""
+        if body.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\n\r").startswith(_JSON_STARTS):
+            as_json = self._if_json(body, decode_text(body, None)[0])
+            if as_json is not None and not has_escapes(body):
+                return as_json
+            if as_json is not None:
+                raise ContentRefused(
+                    "form_invalid", "The body is JSON, and another text as a form", where="body", mend=_MEND_TYPE
+                )
+        return self._pieces(body, "form")
+
+    def _pieces(self, body: bytes, how: Reading) -> Content:
+        """A body of fields, parts or records."""
+        if self.head.charset not in (None, "utf-8", "ascii"):
+            raise ContentRefused("charset_unsupported", "The body is not UTF-8", where="body", mend="Send UTF-8.")
+        walk = Walk(self.keyed, self.limits, self.field_names, size_bytes=len(body))
+        pieces = Pieces(body, walk, self.limits)
+        delimiter = b""
+        if how == "multipart":
+            delimiter = read_parts(pieces, self.head.media_type, self.head.boundary or "")
+        elif how == "form":
+            read_pairs(pieces, 0, len(body), "")
+        elif how == "lines":
+            read_lines(pieces, 0, len(body), "")
+        else:
+            read_sequence(pieces, 0, len(body), "")
+        return self._content(
+            body, segments=tuple(walk.segments), skipped=walk.all_skipped(), tree=pieces.tree(delimiter)
+        )
 
     def _if_json(self, body: bytes, text: str) -> Content | None:
         """The body read as a JSON object or array, or ``None`` if it is not JSON at all."""
@@ -161,6 +197,11 @@ class _Reader(msgspec.Struct, frozen=True):
             facts=_facts(self.shape, None, walk),
             tree=tree,
         )
+
+    def _facts(self, value: Any, walk: Walk) -> Facts:
+        if self.shape.operation is None and self.stage == "request":
+            return facts_of(value, walk.segments, self.keyed, self.field_names)
+        return _facts(self.shape, value, walk)
 
     def _unread(self, body: bytes, reason: str) -> Content:
         return self._content(body, skipped=(Skipped("", reason),), tree=BytesTree(body))

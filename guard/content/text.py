@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from guard.content.edits import Edits, apply_edits
+from guard.content.edits import Edits
 from guard.content.headers import CHARSETS
+from guard.content.markup import edited
 from guard.errors import ContentRefused, ObligationFailed
 from guard.types import Segment
 
@@ -33,8 +34,10 @@ class TextTree(msgspec.Struct, frozen=True, eq=False):
 
     def write(self, segments: Sequence[Segment], edits: Edits) -> bytes:
         """The body with the edits of its one segment. Raises ``ObligationFailed`` if the charset cannot hold them."""
-        del segments
-        text = apply_edits(self.text, edits.get(0, ()))
+        return self.encode(edited(segments[0], edits.get(0, ())) if segments else self.text)
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of another text in the same charset. Raises ``ObligationFailed`` if the charset cannot hold it."""
         try:
             return ((_BOM if self.marked else "") + text).encode(self.codec)
         except UnicodeEncodeError:

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from guard.content import coverage, strict
 from guard.content.documents import Document, Slot
+from guard.content.markup import declares_entities, fold_markup
 from guard.content.places import LOOSE, UNKNOWN, FactName, Place
 from guard.errors import ContentRefused
 from guard.folding import fold
@@ -26,7 +27,7 @@ _MIN_MEDIA_CHARACTERS: Final = 64
 """Shorter values are inspected as texts, too, whatever they are declared as: a card number is base64."""
 _MIN_NUMBER_DIGITS: Final = 8
 _MAX_MEASURE_DIGITS: Final = 10
-_MEDIA_REASONS: Final = {
+MEDIA_REASONS: Final = {
     "image": coverage.IMAGE,
     "audio": coverage.AUDIO,
     "video": coverage.VIDEO,
@@ -36,11 +37,15 @@ _MEDIA_REASONS: Final = {
 
 class ReadLimits(msgspec.Struct, frozen=True):
     """Bounds of reading. Depth counts nested arrays and objects, through JSON in strings too; past
-    ``inspect_limit_bytes`` (UTF-8 bytes of the texts, in reading order) texts are skipped."""
+    ``inspect_limit_bytes`` (UTF-8 bytes of the texts, in reading order) texts are skipped. ``max_fields`` counts the
+    fields and parts of a form; ``max_field_bytes`` is the size of one field as it is sent (files have no bound but the
+    body's)."""
 
     max_json_depth: int = 64
     max_json_values: int = 100_000
     inspect_limit_bytes: int = 2 * 2**20
+    max_fields: int = 1000
+    max_field_bytes: int = 2**20
 
 
 class At(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -127,15 +132,23 @@ class Walk:
 
     def _unrecognised(self, key: str, slot: Slot, pointer: str) -> str:
         """The pointer of a member that the shape does not know; its key is a text of its own."""
+        below = f"{pointer}/{self.token(key)}"
+        if key and key not in self._field_names:
+            self.emit(key, slot, below, "key")
+        return below
+
+    def is_recognised(self, key: str) -> bool:
+        """Whether the key keeps its name in pointers; then it is no text."""
+        return key in self._field_names
+
+    def token(self, key: str) -> str:
+        """What stands for a key of no shape in pointers: itself if it is recognised, else its keyed hash."""
         if key in self._field_names:
-            return f"{pointer}/{key}"
+            return key
         token = self._tokens.get(key)
         if token is None:
             token = self._tokens[key] = self._keyed.token(key)
-        below = f"{pointer}/{token}"
-        if key:
-            self.emit(key, slot, below, "key")
-        return below
+        return token
 
     def string(self, text: str, slot: Slot, at: At) -> None:
         """Read one string: as text, as JSON that it holds, or as something that is not text."""
@@ -159,7 +172,7 @@ class Walk:
         if match is None:
             return False
         if kind in ("url", "media"):
-            self.skip(at.pointer, _MEDIA_REASONS.get(match[1].partition("/")[0].lower(), coverage.FILE))
+            self.skip(at.pointer, MEDIA_REASONS.get(match[1].partition("/")[0].lower(), coverage.FILE))
             return True
         self.skip(at.pointer, coverage.DATA_URL)
         return False
@@ -187,6 +200,14 @@ class Walk:
         """One text becomes a segment, if it still fits the inspection limit."""
         if self._fits(text, pointer):
             self.segments.append(Segment(text, pointer, provenance, fold(text)))
+            self.slots.append(slot)
+
+    def emit_markup(self, text: str, slot: Slot, pointer: str) -> None:
+        """The same for XML and HTML, whose character references are read."""
+        if declares_entities(text):
+            self.skip(pointer, coverage.XML_ENTITIES)
+        if self._fits(text, pointer):
+            self.segments.append(Segment(text, pointer, "unknown", fold_markup(text)))
             self.slots.append(slot)
 
     def _fits(self, text: str, pointer: str) -> bool:
@@ -258,4 +279,4 @@ def _media_reason(container: Any) -> str:
     media_type = container.get("media_type") if isinstance(container, dict) else None
     if not isinstance(media_type, str):
         return coverage.FILE
-    return _MEDIA_REASONS.get(media_type.partition("/")[0].lower(), coverage.FILE)
+    return MEDIA_REASONS.get(media_type.partition("/")[0].lower(), coverage.FILE)

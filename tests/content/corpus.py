@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 DIRECTORY = Path(__file__).parent / "malformed"
 JSON = "content-type: application/json"
+FORM = "content-type: application/x-www-form-urlencoded"
+MULTIPART = "content-type: multipart/form-data; boundary=b"
+NDJSON = "content-type: application/x-ndjson"
 
 
 class Case(NamedTuple):
-    """A body. ``answer`` is ``<status> <refusal>``, ``read as JSON``, ``read as text`` or ``skipped <reason>``."""
+    """A body. ``answer`` is ``<status> <refusal>``, ``read as <what>`` or ``skipped <reason>``."""
 
     name: str
     what: str
@@ -196,8 +199,15 @@ CASES = (
         (JSON, "content-length: 60", "transfer-encoding: chunked"),
         "400 content_length_invalid",
     ),
-    Case("encoding_br", "Brotli", (JSON, "content-encoding: br"), "415 content_encoding_unsupported"),
-    Case("encoding_zstd", "Zstandard", (JSON, "content-encoding: zstd"), "415 content_encoding_unsupported"),
+    Case(
+        "encoding_br", "Brotli, without its library", (JSON, "content-encoding: br"), "415 content_encoding_unsupported"
+    ),
+    Case(
+        "encoding_zstd",
+        "Zstandard, without its library",
+        (JSON, "content-encoding: zstd"),
+        "415 content_encoding_unsupported",
+    ),
     Case(
         "encoding_unknown",
         "an encoding that nobody knows",
@@ -257,17 +267,112 @@ CASES = (
         "413 decompression_limit",
     ),
     Case("deflate_bomb", "deflate of 20 MB of spaces", (JSON, "content-encoding: deflate"), "413 decompression_limit"),
+    Case("form_broken_escape", "a percent sign that begins no escape", (FORM,), "400 form_invalid"),
+    Case("form_short_escape", "an escape that is cut off", (FORM,), "400 form_invalid"),
+    Case("form_unicode_escape", "the escape %u0040 of old scripts", (FORM,), "400 form_invalid"),
+    Case("form_invalid_utf8", "an escape that is no UTF-8", (FORM,), "400 text_invalid"),
+    Case("form_overlong", "an overlong UTF-8 form in escapes", (FORM,), "400 text_invalid"),
     Case(
-        "form_urlencoded", "a form", ("content-type: application/x-www-form-urlencoded",), "415 media_type_unsupported"
+        "form_other_charset",
+        "a form declared ISO-8859-1",
+        ("content-type: application/x-www-form-urlencoded; charset=iso-8859-1",),
+        "415 charset_unsupported",
+    ),
+    Case("form_json_with_escapes", "JSON declared as a form, with an escape", (FORM,), "400 form_invalid"),
+    Case("form_json_duplicate", "JSON with a key twice, declared as a form", (FORM,), "400 json_duplicate_key"),
+    Case("form_1001_fields", "one field more than the limit", (FORM,), "413 form_limit"),
+    Case("form_only_ampersands", "ampersands without fields, past the limit", (FORM,), "413 form_limit"),
+    Case(
+        "multipart_no_boundary",
+        "multipart without boundary",
+        ("content-type: multipart/form-data",),
+        "400 content_type_invalid",
     ),
     Case(
-        "form_multipart", "multipart", ("content-type: multipart/form-data; boundary=b",), "415 media_type_unsupported"
+        "multipart_two_boundaries",
+        "two boundary parameters",
+        ("content-type: multipart/form-data; boundary=b; boundary=c",),
+        "400 content_type_invalid",
     ),
     Case(
-        "form_with_json",
-        "JSON declared as a form",
-        ("content-type: application/x-www-form-urlencoded",),
-        "415 media_type_unsupported",
+        "multipart_extended_boundary",
+        "a boundary in the extended form of RFC 2231",
+        ("content-type: multipart/form-data; boundary=b; boundary*=utf-8''c",),
+        "400 content_type_invalid",
+    ),
+    Case(
+        "multipart_escaped_boundary",
+        "a boundary with a quoted pair",
+        ('content-type: multipart/form-data; boundary="\\b"',),
+        "400 content_type_invalid",
+    ),
+    Case(
+        "multipart_long_boundary",
+        "a boundary of 71 characters",
+        (f"content-type: multipart/form-data; boundary={'b' * 71}",),
+        "400 content_type_invalid",
+    ),
+    Case("multipart_preamble", "text before the first boundary", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_epilogue", "text after the last boundary", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_line_feeds", "line feeds without carriage returns", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_mixed_line_ends", "a delimiter after a bare line feed", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_padding", "spaces after a delimiter", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_boundary_inside", "the boundary inside a part", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_longer_boundary", "a line that begins like the boundary", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_unclosed", "no closing boundary", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_cut_off", "a part cut off", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_no_blank_line", "a part without blank line", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_no_headers", "a part of a form without headers", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_no_name", "a part of a form without name", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_disposition_twice", "Content-Disposition twice", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_name_twice", "two names in one part", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_extended_filename", "filename and filename*", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_escaped_name", "a name with a quoted pair", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_open_quote", "a name whose quotes do not close", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_folded_header", "a folded header line", (MULTIPART,), "400 multipart_invalid"),
+    Case(
+        "multipart_space_before_colon",
+        "white space before the colon of a header",
+        (MULTIPART,),
+        "400 multipart_invalid",
+    ),
+    Case("multipart_nul_in_header", "a NUL in a name", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_encoded_word", "a name as an encoded word", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_length_lies", "a part whose Content-Length is wrong", (MULTIPART,), "400 multipart_invalid"),
+    Case("multipart_invalid_utf8_name", "a name that is not UTF-8", (MULTIPART,), "400 text_invalid"),
+    Case("multipart_invalid_utf8", "a field that is not UTF-8", (MULTIPART,), "400 text_invalid"),
+    Case("multipart_utf16_field", "a field in UTF-16", (MULTIPART,), "415 charset_unsupported"),
+    Case(
+        "multipart_other_charset", "a form that names its charset in _charset_", (MULTIPART,), "415 charset_unsupported"
+    ),
+    Case("multipart_base64", "a part in base64", (MULTIPART,), "415 part_encoding_unsupported"),
+    Case("multipart_quoted_printable", "a part in quoted-printable", (MULTIPART,), "415 part_encoding_unsupported"),
+    Case("multipart_gzip_part", "a part with a content encoding", (MULTIPART,), "415 part_encoding_unsupported"),
+    Case("multipart_nested", "a part that is multipart itself", (MULTIPART,), "415 media_type_unsupported"),
+    Case("multipart_json_duplicate", "a JSON part with a key twice", (MULTIPART,), "400 json_duplicate_key"),
+    Case("multipart_utf16_json_file", "a file that is JSON in UTF-16", (MULTIPART,), "415 charset_unsupported"),
+    Case("multipart_1001_parts", "one part more than the limit", (MULTIPART,), "413 form_limit"),
+    Case("multipart_many_headers", "17 header lines in one part", (MULTIPART,), "413 form_limit"),
+    Case("multipart_large_header", "a header line of 9,000 characters", (MULTIPART,), "413 form_limit"),
+    Case("ndjson_bad_line", "NDJSON with a line that is no JSON", (NDJSON,), "400 json_invalid"),
+    Case("ndjson_two_on_a_line", "two values on one line of NDJSON", (NDJSON,), "400 json_invalid"),
+    Case("ndjson_duplicate", "NDJSON with a key twice in one line", (NDJSON,), "400 json_duplicate_key"),
+    Case(
+        "ndjson_late_bom",
+        "a byte order mark in the second line of NDJSON",
+        ("content-type: application/jsonl",),
+        "400 json_invalid",
+    ),
+    Case("ndjson_carriage_returns", "NDJSON parted by carriage returns alone", (NDJSON,), "400 json_invalid"),
+    Case("ndjson_20001_lines", "more lines of NDJSON than values are allowed", (NDJSON,), "413 json_too_many_values"),
+    Case(
+        "json_seq_no_separator",
+        "a JSON text sequence without RS",
+        ("content-type: application/json-seq",),
+        "400 json_invalid",
+    ),
+    Case(
+        "json_seq_cut_off", "a JSON text sequence cut off", ("content-type: application/json-seq",), "400 json_invalid"
     ),
     Case("json_bom", "one UTF-8 byte order mark", (JSON,), "read as JSON"),
     Case("json_as_text", "JSON sent as text", ("content-type: text/plain",), "read as JSON"),
@@ -292,5 +397,25 @@ CASES = (
         "bytes that begin with NUL",
         ("content-type: application/octet-stream",),
         "skipped opaque_media_type",
+    ),
+    Case("form_urlencoded", "a form", (FORM,), "read as form"),
+    Case("form_semicolon", "a form whose fields a few readers part at semicolons", (FORM,), "read as form"),
+    Case("form_repeated", "a name that comes twice in a form", (FORM,), "read as form"),
+    Case("form_raw_bytes", "a form without escapes", (FORM,), "read as form"),
+    Case("form_multipart", "a multipart form", (MULTIPART,), "read as multipart"),
+    Case("multipart_bare_name", "a name without quotes", (MULTIPART,), "read as multipart"),
+    Case("multipart_json_as_file", "JSON uploaded as bytes", (MULTIPART,), "read as multipart"),
+    Case("multipart_length", "a part with its Content-Length", (MULTIPART,), "read as multipart"),
+    Case("multipart_mixed", "multipart/mixed", ("content-type: multipart/mixed; boundary=b",), "read as multipart"),
+    Case("ndjson", "NDJSON", (NDJSON,), "read as records"),
+    Case("json_seq", "a JSON text sequence", ("content-type: application/json-seq",), "read as records"),
+    Case("form_with_json", "JSON declared as a form", (FORM,), "read as JSON"),
+    Case("multipart_image", "an image in a form", (MULTIPART,), "skipped image"),
+    Case("multipart_file", "a file in a form", (MULTIPART,), "skipped file"),
+    Case(
+        "xml_entities",
+        "XML that declares entities of its own",
+        ("content-type: application/xml",),
+        "skipped xml_entities",
     ),
 )

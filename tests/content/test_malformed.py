@@ -9,14 +9,21 @@ import msgspec
 import pytest
 
 from guard.content import SKIP_REASONS
+from guard.content.inflate import CODINGS
+from guard.content.pieces import PiecesTree
 from guard.errors import REFUSALS, ContentRefused
 from tests.content.corpus import CASES, DIRECTORY, Case
 from tests.content.reading import LIMITS, read_bytes
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = msgspec.structs.replace(LIMITS, max_json_values=20_000)
-OF_THE_EXCHANGE = {"body_too_large", "body_too_slow", "body_length_mismatch"}
-"""Refusals that fall while a body arrives, before it is read."""
+KINDS = {
+    "application/x-www-form-urlencoded": "form",
+    "application/x-ndjson": "records",
+    "application/json-seq": "records",
+}
+OF_THE_EXCHANGE = {"body_too_large", "body_too_slow", "body_length_mismatch", "path_ambiguous"}
+"""Refusals that fall before a body is read."""
 
 
 def answer(case: Case) -> str:
@@ -27,7 +34,16 @@ def answer(case: Case) -> str:
         return f"{refused.status} {refused.refusal}"
     if content.skipped:
         return "skipped " + ", ".join(skipped.reason for skipped in content.skipped)
+    if isinstance(content.tree, PiecesTree):
+        return "read as " + KINDS.get(content.media_type, "multipart")
     return "read as JSON" if content.facts.operation == "chat" else "read as text"
+
+
+@pytest.fixture(autouse=True)
+def without_optional_codings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table speaks of an installation without Brotli and Zstandard."""
+    for name in ("br", "zstd"):
+        monkeypatch.delitem(CODINGS, name, raising=False)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

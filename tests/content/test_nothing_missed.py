@@ -101,6 +101,11 @@ def test_no_event_of_a_stream_hides_a_text(shape: ShapeName, values: list[Any]) 
             "text/event-stream",
             "image/png",
             "application/xml",
+            "text/html",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=b",
+            "application/x-ndjson",
+            "application/json-seq",
         ]
     ),
     stage=st.sampled_from(STAGES),

@@ -165,7 +165,7 @@ def test_an_empty_body_has_nothing_to_inspect(media_type: str) -> None:
 
 @pytest.mark.parametrize(
     "media_type",
-    ["text/plain", "text/html", "application/xml", "image/svg+xml", "application/x-ndjson", "application/javascript"],
+    ["text/plain", "text/html", "application/xml", "image/svg+xml", "application/javascript"],
 )
 def test_text_is_one_segment(media_type: str) -> None:
     """A text body is one segment that is the whole body."""
@@ -180,12 +180,6 @@ def test_text_is_read_in_its_charset(charset: str, codec: str) -> None:
     """A declared charset is used."""
     content = read_bytes("café".encode(codec), f"content-type: text/plain; charset={charset}")
     assert texts(content) == [("", "unknown", "café")]
-
-
-def test_a_form_as_an_answer_is_named() -> None:
-    """An answer that cannot be read is no refusal: it is said, and the policy decides."""
-    content = read_bytes(b"a=b", "content-type: application/x-www-form-urlencoded", stage="response")
-    assert (content.segments, content.skipped) == ((), (Skipped("", "media_type_unsupported"),))
 
 
 def test_depth_counts_through_json_in_strings() -> None:

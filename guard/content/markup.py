@@ -1,0 +1,113 @@
+"""XML and HTML: the folded form reads character references and CDATA as their readers do, with exact spans, so that
+``leak&#64;corp.com`` is found where it stands and replaced whole.
+
+Sources: XML 1.0 sections 2.7 (CDATA) and 4.1 (references), HTML standard section "Named character references" (by
+``html.entities``). Entities that a document declares itself are not expanded: that is said in coverage.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from html.entities import html5
+from typing import Final
+
+from guard.content.edits import Edit, apply_edits
+from guard.errors import ObligationFailed
+from guard.folding import Folded, fold
+from guard.types import Segment
+
+_OPEN: Final = "<![CDATA["
+_CLOSE: Final = "]]>"
+_MARKS: Final = re.compile(
+    r"&(?:#0*+[0-9]{1,7};?|#[xX]0*+[0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30};?)|<!\[CDATA\[|\]\]>"
+)
+_DECLARED_ENTITY: Final = re.compile(r"<!ENTITY\s", re.IGNORECASE)
+
+
+class MarkupFolded(Folded, frozen=True, gc=False):
+    """The folded form of markup. ``ends[i]`` is the offset in the original after what became ``text[i]``; empty if
+    nothing was folded."""
+
+    ends: tuple[int, ...] = ()
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original text that the folded span ``[start, end)`` came from, whole references included."""
+        if self.offsets is None or end <= start:
+            return Folded.original_span(self, start, end)
+        return self.offsets[start], self.ends[end - 1]
+
+
+def declares_entities(text: str) -> bool:
+    """Whether the text declares entities of its own, whose references some readers expand."""
+    return "<!" in text and _DECLARED_ENTITY.search(text) is not None
+
+
+def fold_markup(text: str) -> MarkupFolded:
+    """Fold as ``guard.folding.fold`` does what a reader of the markup sees. References are read once; CDATA markers are
+    dropped, so that text that continues over them is one; all other markup stays. Linear."""
+    read, starts, ends = _read(text) if "&" in text or _CLOSE in text else (text, None, None)
+    folded = fold(read)
+    if starts is None or ends is None:
+        if folded.offsets is None:
+            return MarkupFolded(folded.text)
+        return MarkupFolded(folded.text, folded.offsets, tuple([offset + 1 for offset in folded.offsets[:-1]]))
+    if folded.offsets is None:
+        return MarkupFolded(read, (*starts, len(text)), tuple(ends))
+    origins = folded.offsets[:-1]
+    offsets = (*[starts[origin] for origin in origins], len(text))
+    return MarkupFolded(folded.text, offsets, tuple([ends[origin] for origin in origins]))
+
+
+def _read(text: str) -> tuple[str, list[int], list[int]]:
+    """The text with references read and CDATA markers dropped; where each character of it begins and ends."""
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    position = 0
+    for match in _MARKS.finditer(text):
+        new, length = _meaning(match[0])
+        if length == 0:
+            continue
+        begin = match.start()
+        end = begin + length
+        parts += (text[position:begin], new)
+        starts += range(position, begin)
+        ends += range(position + 1, begin + 1)
+        starts += [begin] * len(new)
+        ends += [end] * len(new)
+        position = end
+    parts.append(text[position:])
+    starts += range(position, len(text))
+    ends += range(position + 1, len(text) + 1)
+    return "".join(parts), starts, ends
+
+
+@lru_cache(maxsize=4096)
+def _meaning(mark: str) -> tuple[str, int]:
+    """What a mark stands for, and how many of its characters do; 0 if it stands for itself."""
+    if mark[0] != "&":
+        return "", len(mark)
+    if mark[1] == "#":
+        return html.unescape(mark), len(mark)
+    for length in range(len(mark), 2, -1):
+        meaning = html5.get(mark[1:length])
+        if meaning is not None:
+            return meaning, length
+    return mark, 0
+
+
+def edited(segment: Segment, edits: Sequence[Edit]) -> str:
+    """The segment's text after its edits. In markup the new texts are escaped: they are text, not tags.
+
+    Raises ``ObligationFailed`` as ``apply_edits`` does, and for an edit that takes one end of a CDATA section away.
+    """
+    text = segment.text
+    if not isinstance(segment.folded, MarkupFolded):
+        return apply_edits(text, edits)
+    for start, end, _ in edits:
+        if text.count(_OPEN, start, end) != text.count(_CLOSE, start, end):
+            raise ObligationFailed("A text crosses the end of a CDATA section", where="rewriting the body")
+    return apply_edits(text, [(start, end, html.escape(new)) for start, end, new in edits])
