@@ -6,24 +6,28 @@ config=...)`` around any other ASGI app.
 
 from __future__ import annotations
 
+import dataclasses
+import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guard.config import GuardConfig, Route, load_config
 from guard.errors import GuardError
-from guard.exchange import Exchange, Matched
+from guard.exchange import Conversation, Exchange, Matched, Services
 from guard.obligations.deny import unavailable
+from guard.reload import ConfigSource
 from guard.runtime import Runtime
 from guard.telemetry import get_logger
 
 _log = get_logger("guard.middleware")
 _EVERYTHING: Final = Route(path="/**")
 # Empty and dot segments, backslashes, parameters of a segment, and what is still percent-encoded after decoding.
-_AMBIGUOUS: Final = re.compile(r"//|/\.{1,2}(/|$)|[\\;%]")
+_UNRESOLVED: Final = re.compile(r"//|/\.{1,2}(/|$)|[\\;%]")
 
 
 class GuardMiddleware:
@@ -32,24 +36,31 @@ class GuardMiddleware:
     def __init__(
         self,
         app: ASGIApp,
+        /,
         config: GuardConfig | str | Path | None = None,
         *,
         runtime: Runtime | None = None,
+        reload: bool = False,
         **keywords: Any,
     ) -> None:
         """``config`` is a ``GuardConfig`` or the path of a ``guard.toml``; ``keywords`` override its top-level keys.
 
-        Raises ``ConfigError`` or ``PolicyInvalid``: an app whose guard cannot be built does not start.
+        With ``reload``, the file and its policies are watched, and edits take effect while the app serves. Raises
+        ``ConfigError`` or ``PolicyInvalid``: an app whose guard cannot be built does not start.
         """
         if runtime is None:
+            source = None
             if not isinstance(config, GuardConfig):
+                source = ConfigSource.of(config, keywords) if reload else None
                 config = load_config(config, **keywords)
             elif keywords:
                 raise TypeError("keywords override a file, not a GuardConfig: use config.model_copy(update=...)")
-            runtime = Runtime(config)
+            elif reload:
+                raise TypeError("reload reads a file again: give its path, not a GuardConfig")
+            runtime = Runtime(config, source=source)
         self.app = app
         self.runtime = runtime
-        self._routes = Routes(runtime.config.routes)
+        self._routing = (runtime.config, Routes(runtime.config.routes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -57,25 +68,33 @@ class GuardMiddleware:
         if kind == "lifespan":
             await Lifespan(self.app, self.runtime).run(scope, receive, send)
             return
-        matched = self._routes.match(scope["path"], scope.get("method", "WEBSOCKET"))
+        # Taken once: a reload between here and the exchange must not mix two configurations.
+        services = self.runtime.services
+        matched = self._match(scope, self.runtime.config if services is None else services.config)
         if not matched.route.inspect:
             self.runtime.excluded_requests += 1
             await self.app(scope, receive, send)
-        elif kind == "http":
-            await self._inspect(matched, scope, receive, send)
         else:
-            await _refuse_websocket(scope, receive, send)
+            await self._inspect(services, matched, scope, receive, send)
 
-    async def _inspect(self, matched: Matched, scope: Scope, receive: Receive, send: Send) -> None:
-        services = self.runtime.services
+    def _match(self, scope: Scope, config: GuardConfig) -> Matched:
+        routing = self._routing
+        if routing[0] is not config:
+            self._routing = routing = (config, Routes(config.routes))
+        return routing[1].match(scope["path"], scope.get("method", "WEBSOCKET"))
+
+    async def _inspect(
+        self, services: Services | None, matched: Matched, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if services is None:
             try:
                 services = await self.runtime.start()
             except GuardError as error:
                 _log.error("the guard cannot start", error=str(error))
-                await unavailable(send)
+                await unavailable(send, scope["type"])
                 return
-        await Exchange(services, matched, self.app, scope=scope, receive=receive, send=send).run()
+        kind = Exchange if scope["type"] == "http" else Conversation
+        await kind(services, matched, self.app, scope=scope, receive=receive, send=send).run()
 
 
 class Routes:
@@ -88,13 +107,23 @@ class Routes:
         self._otherwise = _matched(_EVERYTHING)
 
     def match(self, path: str, method: str) -> Matched:
-        """The route of a request. An ambiguous path is never excluded: the app might resolve it to another route."""
+        """The route of a request; marked ambiguous if a reader that resolves the path would take another."""
+        matched = self._first(path, method)
+        if _UNRESOLVED.search(path) and self._first(_resolved(path), method) is not matched:
+            return dataclasses.replace(self._otherwise, ambiguous=True)
+        return matched
+
+    def _first(self, path: str, method: str) -> Matched:
         for pattern, methods, matched in self._routes:
             if pattern.fullmatch(path) and (not methods or method in methods):
-                if not matched.route.inspect and _AMBIGUOUS.search(path):
-                    break
                 return matched
         return self._otherwise
+
+
+def _resolved(path: str) -> str:
+    """The path as the most obliging reader sees it: decoded again, without parameters, empty and dot segments."""
+    plain = re.sub(r";[^/]*", "", unquote(path)).replace("\\", "/")
+    return posixpath.normpath(re.sub(r"/+", "/", plain))
 
 
 def _matched(route: Route) -> Matched:
@@ -152,15 +181,3 @@ class Lifespan:
             await receive()
             await self._runtime.stop()
             await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """A WebSocket on an inspected route is refused before it is accepted: its messages cannot be inspected yet."""
-    await receive()
-    if "websocket.http.response" in (scope.get("extensions") or {}):
-        body = b'{"title":"WebSockets on inspected routes are not supported yet","status":403}'
-        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
-    else:
-        await send({"type": "websocket.close", "code": 1008, "reason": "not supported on inspected routes"})

@@ -18,7 +18,7 @@ from guard.errors import DetectionIncomplete, place_of
 from guard.telemetry import get_logger
 from guard.types import DetectContext, Detector, DetectorOutcome, Finding, Incomplete, Segment, Stage
 
-INLINE_CHARACTERS: Final = 4096
+INLINE_CHARACTERS: Final = 2048
 INLINE_SEGMENTS: Final = 256
 # A detector looks at its deadline between steps; past this grace its thread is given up.
 _GRACE_SECONDS: Final = 0.25

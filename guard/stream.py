@@ -9,12 +9,18 @@ stream up to a bound instead, because what has left cannot be rewritten.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
 
 OVERLAP_CHARACTERS: Final = 512
+LONGEST_TOKEN_CHARACTERS: Final = 8192
+"""A token without white space (a JWT, a key) is kept whole up to this length."""
 MAX_CHANNELS: Final = 256
+
+
+_SPACE: Final = re.compile(r"\s")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -29,7 +35,7 @@ class TooManyChannels(Exception):
 
 
 class Windows:
-    """The windows of all channels of one stream. Memory is bounded by ``MAX_CHANNELS * OVERLAP_CHARACTERS``."""
+    """The windows of all channels of one stream. Memory is bounded by ``MAX_CHANNELS * LONGEST_TOKEN_CHARACTERS``."""
 
     def __init__(self, overlap: int = OVERLAP_CHARACTERS) -> None:
         self._overlap = overlap
@@ -41,5 +47,13 @@ class Windows:
         if channel not in self._tails and len(self._tails) >= MAX_CHANNELS:
             raise TooManyChannels
         text = tail + piece
-        self._tails[channel] = text[-self._overlap :] if self._overlap else ""
+        self._tails[channel] = text[self._cut(text) :]
         return Window(text, len(tail))
+
+    def _cut(self, text: str) -> int:
+        """Where the next context begins: ``overlap`` characters back, and further to the start of an open token."""
+        cut = max(len(text) - self._overlap, 0)
+        if not self._overlap or not cut or _SPACE.search(text, cut - 1):
+            return cut
+        earliest = max(len(text) - LONGEST_TOKEN_CHARACTERS, 0)
+        return max(earliest, *(text.rfind(space, earliest, cut) + 1 for space in " \n\t\r"))

@@ -1,6 +1,8 @@
-"""One request and its answer, with all of its state. ``exchange.py`` tells the way; the other files are its steps."""
+"""One request and its answer, or one WebSocket connection, with all of its state. ``exchange.py`` tells the way; the
+other files are its steps."""
 
 from guard.exchange.exchange import Exchange
 from guard.exchange.services import Matched, Services
+from guard.exchange.websocket import Conversation
 
-__all__ = ["Exchange", "Matched", "Services"]
+__all__ = ["Conversation", "Exchange", "Matched", "Services"]

@@ -9,7 +9,7 @@ we read: decided at the head, with the gap spoken in its coverage).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.types import Message, Send
@@ -18,7 +18,7 @@ from guard import content as reading
 from guard.errors import ContentRefused, LogUnavailable
 from guard.exchange.events import handle_events
 from guard.exchange.handling import Buffered, passing
-from guard.exchange.judge import Judgement, outage
+from guard.exchange.judge import Judgement, app_failed, outage
 from guard.obligations.deny import error_event
 from guard.policy.document import recorded
 from guard.record.build import BodyDigest, ContentHasher, outcome_record
@@ -65,7 +65,7 @@ class Answer:
         self.status = 0
         self.headers: Headers = ()
         self.head = reading.Head()
-        self.redactions: dict[str, int] = {}
+        self.redactions: Mapping[str, int] = {}
         self.restored = 0
         self._send = send
         self._handling: Handling | None = None
@@ -83,7 +83,7 @@ class Answer:
         if self._over:
             return  # the client has its answer; what the app still says is not for it
         kind = message["type"]
-        if kind == "http.response.start":
+        if kind == "http.response.start" and self._handling is None:
             await self._start(message["status"], message.get("headers", ()))
         elif kind == "http.response.body" and self._handling is not None:
             await self._handling.feed(bytes(message.get("body", b"")), more=message.get("more_body", False))
@@ -100,7 +100,7 @@ class Answer:
         except ContentRefused as error:
             refusal = error.refusal
         if self.exchange.method == "HEAD" or status < 200 or status in _BODILESS:
-            self._handling = await passing(self, None)
+            self._handling = await passing(self, None, bodiless=True)
         elif refusal is not None:
             self._handling = await passing(self, refusal)
         elif self.head.media_type == "text/event-stream":
@@ -184,6 +184,16 @@ class Answer:
             _log.error("the outcome could not be recorded", error=error.what)
             return False
         return True
+
+    async def fail(self) -> None:
+        """The app raised. If nothing was sent, the client gets a plain 500 of ours."""
+        untouched = self._sent_status is None and not self._over
+        self._over = True
+        if untouched:
+            self._sent_status = 500
+        await self.record("app_error")
+        if untouched:
+            await self.exchange.refuse(app_failed(), 500)
 
     async def close(self, aborted: str) -> None:
         """The app has returned or failed: whatever its answer came to is recorded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guard import content as reading
 from guard.errors import ContentRefused, ObligationFailed
@@ -30,6 +30,9 @@ async def handle_events(answer: Answer) -> BufferedEvents | FlowingEvents | Pass
     return FlowingEvents(answer, judgement)
 
 
+_MAX_EVENTS: Final = 20_000
+
+
 class BufferedEvents:
     """A stream in which something is redacted or restored: kept up to a bound, rewritten whole."""
 
@@ -48,6 +51,8 @@ class BufferedEvents:
                 what = "the stream is larger than limits.stream_buffer_bytes"
                 raise ContentRefused("body_too_large", what)
             self._events += self._reader.feed(body)
+            if len(self._events) > _MAX_EVENTS:
+                raise ContentRefused("json_too_many_values", f"the stream has more than {_MAX_EVENTS} events")
             if not more:
                 self._events += self._reader.finish()
                 await self._finish()

@@ -8,7 +8,6 @@ Before (6) any failure refuses the request: nothing reaches the app that was not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,44 +15,30 @@ from guard import content as reading
 from guard.errors import ClientGone, ContentRefused, CredentialRefused, LogUnavailable, ObligationFailed, place_of
 from guard.exchange.answer import Answer
 from guard.exchange.incoming import Replay, read_body
-from guard.exchange.judge import Caller, Judgement, denied_by_obligation, judge, outage, refused, unidentified
-from guard.exchange.scope import caller_of, event_of, inner_scope, unread
-from guard.exchange.services import Matched, Services, offload
+from guard.exchange.judge import denied_by_obligation, outage, refused, unidentified
+from guard.exchange.scope import inner_scope
+from guard.exchange.services import Matched, Services
+from guard.exchange.session import Session
 from guard.obligations.deny import Dialect, denial
-from guard.obligations.redact import redact
-from guard.obligations.vault import Vault
-from guard.policy.document import recorded
-from guard.record.build import BodyDigest, ObligationResult, decision_record, digest_of
-from guard.record.ids import new_id
+from guard.record.build import BodyDigest
 from guard.telemetry import get_logger
-from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, GuardContext, Stage
+from guard.types import Content, Decision
 
 _log = get_logger("guard.exchange")
-# A compressed body says nothing about its size: it is always inflated in a worker thread.
-_UNKNOWN_SIZE: Final = 1 << 62
 
 
-class Exchange:
+class Exchange(Session):
     """Runs one HTTP request through the guard, the app and back."""
 
     def __init__(
         self, services: Services, matched: Matched, app: ASGIApp, *, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        self.services = services
-        self.decision_id = new_id()
+        super().__init__(services, matched, scope)
         self.method: str = scope["method"]
-        self.shape = reading.choose(matched.route.shape, scope["path"])
         self.dialect: Dialect = "anthropic" if self.shape.name == "anthropic.messages" else "openai"
-        self.caller = caller_of(scope, matched, ANONYMOUS, self.decision_id)
-        self.anomaly = Anomaly(0.0)
-        self.asked: Mapping[str, Any] | None = None
-        self.vault = Vault()
         self.answer_headers: Sequence[tuple[bytes, bytes]] = ()
-        self._request_counts: Mapping[str, int] = {}
         self._body_digest: BodyDigest | None = None
-        self._matched = matched
         self._app = app
-        self._scope = scope
         self._receive = receive
         self._send = send
 
@@ -77,10 +62,8 @@ class Exchange:
             await self._forward(*admitted)
 
     async def _admit(self) -> tuple[Scope, bytes] | None:
-        services = self.services
         try:
-            principal = await services.authenticator.authenticate(self._scope)  # (1)
-            self.caller = caller_of(self._scope, self._matched, principal, self.decision_id)
+            await self.authenticate()  # (1)
             content, body = await self._read()  # (2)
         except CredentialRefused as error:
             await self._turn_away(unidentified(error), 401)
@@ -88,33 +71,31 @@ class Exchange:
         except ContentRefused as error:
             await self._turn_away(refused(error, "request"), error.status, (error.refusal, error.where))
             return None
-        event = event_of(self.caller, content, services.keyed)
-        if services.behaviour is not None:
-            self.anomaly = services.behaviour.score(event)
-        judgement = await judge(  # (3)
-            services, self.caller, content, stage="request", anomaly=self.anomaly, skipped=unread(self._scope)
-        )
-        self.asked = judgement.document
+        judgement = await self.judge_request(content)  # (3)
         decision, inspected = judgement.decision, body
+        counts: Mapping[str, int] = {}
         if decision.effect == "allow":
             try:
-                body = await self._rewrite(judgement, body)  # (4)
+                body, counts = await self.rewrite(judgement, body)  # (4)
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
-        if services.behaviour is not None:
-            services.behaviour.learn(event, decision.effect)
         status = None if decision.effect == "allow" else 503 if decision.outage else 403
-        await services.log.append(self._record(decision, judgement, status))  # (5)
+        record = self.decision(decision, judgement, status=status, counts=counts, digest=self._body_digest)
+        await self.commit(record)  # (5)
         if decision.effect == "deny":
             await self.refuse(decision)
             return None
         self.answer_headers = judgement.duties.headers
-        context = self._context(judgement)
-        return inner_scope(self._scope, body, context, rewritten=body is not inspected), body
+        return inner_scope(self.scope, body, self.context(judgement), rewritten=body is not inspected), body
 
     async def _read(self) -> tuple[Content, bytes]:
         limits = self.services.config.limits
-        head = reading.parse_head(self._scope["headers"])
+        if self._matched.ambiguous:
+            mend = "send the path without empty or dot segments, backslashes and doubly encoded characters"
+            raise ContentRefused("path_ambiguous", "the path means another route to other readers", mend=mend)
+        head = reading.parse_head(self.scope["headers"])
+        if head.media_type == "text/event-stream":
+            raise ContentRefused("media_type_unsupported", "a request body is no event stream", mend="send JSON")
         body = await read_body(
             self._receive, head, max_bytes=limits.max_body_bytes, timeout_seconds=limits.body_timeout_seconds
         )
@@ -123,91 +104,18 @@ class Exchange:
         self._body_digest = await self.digest(body)
         return await self.read(body, head, "request"), body
 
-    async def _rewrite(self, judgement: Judgement, body: bytes) -> bytes:
-        if not judgement.findings or not judgement.duties.redacts:
-            return body
-        self.vault = Vault(segment.text for segment in judgement.segments)
-        redaction = redact(
-            judgement.segments,
-            judgement.findings,
-            judgement.duties.redactions,
-            vault=self.vault,
-            keyed=self.services.keyed,
-        )
-        self._request_counts = redaction.counts
-        if not redaction.edits:
-            return body
-        return await offload(len(body), reading.write, judgement.content, redaction.edits)
-
     async def _forward(self, scope: Scope, body: bytes) -> None:
         answer = Answer(self, self._send)
         try:
             await self._app(scope, Replay(body, self._receive), answer)  # (6)
+        except Exception:
+            # Outside of us stands the framework's own error page, which nobody would inspect.
+            await answer.fail()
+            raise
         except BaseException:
-            await answer.close("app_error")
+            await answer.close("cancelled")
             raise
         await answer.close("incomplete")  # (7)
-
-    # Shared with the answer ------------------------------------------------------------------------------------------
-
-    async def digest(self, body: bytes) -> BodyDigest:
-        """The keyed digest under which a body stands in the record."""
-        return await offload(len(body), digest_of, body, self.services.keyed)
-
-    async def inflate(self, body: bytes, head: reading.Head, max_bytes: int) -> bytes:
-        """A body without its content encodings. Raises ``ContentRefused``."""
-        return await offload(
-            _UNKNOWN_SIZE,
-            reading.decode,
-            body,
-            head.content_encodings,
-            max_bytes=max_bytes,
-            max_ratio=self.services.config.limits.max_decompression_ratio,
-        )
-
-    async def read(self, body: bytes, head: reading.Head, stage: Stage) -> Content:
-        """A body of this exchange, read under its route's shape and limits. Raises ``ContentRefused``."""
-        return await offload(
-            len(body),
-            reading.read,
-            body,
-            head,
-            shape=self._matched.route.shape,
-            path=self._scope["path"],
-            stage=stage,
-            keyed=self.services.keyed,
-            limits=self.limits,
-            field_names=self._matched.field_names,
-        )
-
-    @property
-    def limits(self) -> reading.ReadLimits:
-        """How deep, how many and how much a body of this exchange may hold."""
-        limits = self.services.config.limits
-        return reading.ReadLimits(limits.max_json_depth, limits.max_json_values, limits.inspect_limit_bytes)
-
-    async def assemble(self, events: Sequence[reading.Event]) -> Content:
-        """The events of a streamed answer, read as one content. Raises ``ContentRefused``."""
-        return await offload(
-            sum(len(event.raw) for event in events),
-            reading.assemble,
-            events,
-            shape=self._matched.route.shape,
-            path=self._scope["path"],
-            keyed=self.services.keyed,
-            limits=self.limits,
-            field_names=self._matched.field_names,
-        )
-
-    def deltas(self, event: reading.Event) -> reading.Deltas:
-        """The texts of one event, and its gaps, of a streamed answer as it passes. Raises ``ContentRefused``."""
-        return reading.deltas(
-            event,
-            self.shape,
-            keyed=self.services.keyed,
-            limits=self.limits,
-            field_names=self._matched.field_names,
-        )
 
     async def refuse(self, decision: Decision, status: int | None = None) -> None:
         """Send the denial as the whole answer."""
@@ -222,65 +130,13 @@ class Exchange:
         body = b"" if self.method == "HEAD" else answer.body
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    # The record ------------------------------------------------------------------------------------------------------
-
     async def _turn_away(self, decision: Decision, status: int, refusal: tuple[str, str] | None = None) -> None:
         """Record and answer a request that never came to a policy decision."""
         try:
-            await self.services.log.append(self._record(decision, None, status, refusal))
+            await self.services.log.append(
+                self.decision(decision, None, status=status, refusal=refusal, digest=self._body_digest)
+            )
         except LogUnavailable as error:
             _log.error("the refusal could not be recorded", error=error.what)
             decision, status = outage("request", error.code, "The refusal could not be recorded."), 503
         await self.refuse(decision, status)
-
-    def _context(self, judgement: Judgement) -> GuardContext:
-        return GuardContext(
-            decision_id=self.decision_id,
-            effect=judgement.decision.effect,
-            reasons=judgement.decision.reasons,
-            obligations=judgement.decision.obligations,
-            findings=tuple(judgement.findings),
-            anomaly=self.anomaly,
-            route=judgement.duties.route,
-            principal=self.caller.principal,
-        )
-
-    def _results(self, decision: Decision) -> list[ObligationResult]:
-        """What became of each obligation of a request: a denied one's were not carried out."""
-        if decision.effect == "deny":
-            return [ObligationResult(obligation, "failed") for obligation in decision.obligations]
-        return [
-            ObligationResult(obligation, "done", self._request_counts.get(obligation.params.get("entity", ""), 0))
-            if obligation.type == "redact"
-            else ObligationResult(obligation, "armed" if obligation.type == "annotate" else "done", 1)
-            for obligation in decision.obligations
-        ]
-
-    def _record(
-        self,
-        decision: Decision,
-        judgement: Judgement | None,
-        status: int | None,
-        refusal: tuple[str, str] | None = None,
-    ) -> DecisionRecord:
-        caller: Caller = self.caller
-        return decision_record(
-            decision_id=self.decision_id,
-            request_id=caller.request_id,
-            trace_id=caller.trace_id,
-            principal=caller.principal,
-            client_ip=caller.client_ip,
-            method=caller.method,
-            route=caller.route,
-            policy_input=recorded(judgement.document) if judgement else None,
-            decision=decision,
-            http_status=status,
-            detectors=judgement.detection.outcomes if judgement else (),
-            config_digest=self.services.config_digest,
-            entrypoint=self.services.config.policy.entrypoint,
-            redactions=self._request_counts,
-            obligations=self._results(decision),
-            request_body=self._body_digest,
-            refusal=refusal,
-            keyed=self.services.keyed,
-        )

@@ -35,8 +35,8 @@ class FlowingEvents:
         self._windows = Windows()
         self._pointers: dict[str, None] = {}
         self._skipped: dict[Skipped, None] = {}
-        self._seen: dict[tuple[str, str], None] = {}
-        # One segment for each new type of finding: enough for the policy to see what and where, bounded for us.
+        self._seen: dict[tuple[str, str], float] = {}
+        # One segment for each new type of finding and each higher score of it: enough for the policy, bounded for us.
         self._kept: list[Segment] = []
         self._findings: list[Finding] = []
         self._incomplete: tuple[Incomplete, ...] = ()
@@ -76,9 +76,9 @@ class FlowingEvents:
         self._incomplete = detection.incomplete or self._incomplete
         for finding in detection.findings:
             kind = (finding.type, finding.detector)
-            if finding.end <= fresh[finding.segment] or kind in self._seen:
+            if finding.end <= fresh[finding.segment] or finding.score <= self._seen.get(kind, -1.0):
                 continue
-            self._seen[kind] = None
+            self._seen[kind] = finding.score
             if len(self._kept) < _MAX_KEPT:
                 self._findings.append(msgspec.structs.replace(finding, segment=len(self._kept)))
                 self._kept.append(segments[finding.segment])

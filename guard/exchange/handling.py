@@ -8,7 +8,7 @@ from guard import content as reading
 from guard.errors import ContentRefused, ObligationFailed
 from guard.exchange.judge import Judgement, denied_by_obligation, judge, outage
 from guard.exchange.services import offload
-from guard.obligations.redact import Edits, combine, redact, restore
+from guard.obligations.redact import Edits
 from guard.types import Content, Decision, Skipped
 
 if TYPE_CHECKING:
@@ -46,24 +46,14 @@ def undue(answer: Answer, judgement: Judgement, what: str) -> Decision:
 
 
 def edits_for(answer: Answer, judgement: Judgement) -> Edits:
-    """Redact what the model brought in by itself, and put back what the client had sent; the latter wins."""
-    exchange = answer.exchange
-    restored = restore(judgement.segments, exchange.vault)
-    redaction = redact(
-        judgement.segments,
-        judgement.findings,
-        judgement.duties.redactions,
-        vault=exchange.vault,
-        keyed=exchange.services.keyed,
-        protected=restored,
-    )
-    answer.restored = sum(map(len, restored.values()))
-    answer.redactions = dict(redaction.counts)
-    return combine(redaction.edits, restored)
+    """What has to be redacted and restored in this answer, noted for its outcome."""
+    edits, answer.redactions, answer.restored = answer.exchange.answer_edits(judgement)
+    return edits
 
 
-async def passing(answer: Answer, reason: str | None) -> Passing:
-    """Decide at the head. ``reason`` says why the body is not inspected; ``None``: there is none."""
+async def passing(answer: Answer, reason: str | None, *, bodiless: bool = False) -> Passing:
+    """Decide at the head. ``reason`` says why the body is not inspected; ``bodiless`` answers have none, whatever the
+    app sends."""
     content = opaque(answer, reason) if reason else Content(media_type=answer.head.media_type, size_bytes=0)
     judgement = await judge_answer(answer, content)
     decision = judgement.decision
@@ -73,18 +63,19 @@ async def passing(answer: Answer, reason: str | None) -> Passing:
         await answer.deny(decision)
     else:
         await answer.send_head(judgement, length=None)
-    return Passing(answer)
+    return Passing(answer, bodiless=bodiless)
 
 
 class Passing:
     """A body that goes out as it comes: its decision has fallen at the head."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, bodiless: bool = False) -> None:
         self._answer = answer
+        self._bodiless = bodiless
 
     async def feed(self, body: bytes, *, more: bool) -> None:
         """Pass a piece on."""
-        await self._answer.send_body(body, more=more)
+        await self._answer.send_body(b"" if self._bodiless else body, more=more)
         if not more:
             await self._answer.record(None)
 

@@ -169,11 +169,11 @@ def denied_by_obligation(decision: Decision, error: ObligationFailed) -> Decisio
 
 def refused(error: ContentRefused, stage: Stage) -> Decision:
     """The decision on a body that cannot be read in one way only."""
-    where = f" at {error.where}" if error.where else ""
+    where = f" at {error.where}" if error.where not in ("", "body") else ""
     reason = Reason(
         code=error.refusal,
         title=error.title,
-        message=f"{error.what}{where}.",
+        message=f"{error.what[:1].upper()}{error.what[1:]}{where}.",
         remediation=error.mend,
         severity="medium",
     )
@@ -185,11 +185,17 @@ def unidentified(error: CredentialRefused) -> Decision:
     reason = Reason(
         code=error.code,
         title="The credential is not valid",
-        message=f"{error.what}.",
+        message=f"{error.what[:1].upper()}{error.what[1:]}.",
         remediation=error.mend,
         severity="medium",
     )
     return Decision(stage="request", effect="deny", reasons=(reason,))
+
+
+def app_failed() -> Decision:
+    """What the client is told of an app that raised before it answered: nothing of the exception."""
+    reason = Reason(code="app_error", title="The app failed", message="The app failed to answer.", severity="medium")
+    return Decision(stage="response", effect="deny", reasons=(reason,))
 
 
 def outage(stage: Stage, code: str, what: str) -> Decision:

@@ -29,8 +29,12 @@ _NOT_INWARDS: Final = frozenset(
         b"expect",
     }
 )
+UNREAD: Final = (Skipped("headers", "not_inspected"), Skipped("path", "not_inspected"))
+"""The parts of a request that are not inspected yet, and say so in every decision."""
 DIGESTS: Final = frozenset({b"content-md5", b"digest", b"content-digest", b"repr-digest"})
 """Headers that no longer hold once a body was rewritten."""
+# RFC 9110 and RFC 5789. Another method is the client's free text.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -45,7 +49,7 @@ def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id:
     client = scope.get("client")
     return Caller(
         principal=principal,
-        method=scope["method"],
+        method=_method(scope),
         route=matched.route.path,
         provider=matched.route.provider,
         client_ip=client[0] if client else None,
@@ -53,6 +57,13 @@ def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id:
         trace_id=trace_id,
         time_us=time.time_ns() // 1000,
     )
+
+
+def _method(scope: Scope) -> str:
+    if scope["type"] == "websocket":
+        return "WEBSOCKET"
+    method: str = scope["method"]
+    return method if method in _METHODS else "OTHER"
 
 
 def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEvent:
@@ -67,14 +78,6 @@ def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEve
     return BehaviourEvent(keyed.pseudonym("behaviour", f"{who.method}:{identity}"), caller.time_us / 1e6, features)
 
 
-def unread(scope: Scope) -> list[Skipped]:
-    """The parts of a request beside its body; they are not inspected yet, and say so in every decision."""
-    skipped = [Skipped("headers", "not_inspected")]
-    if scope.get("query_string"):
-        skipped.append(Skipped("query", "not_inspected"))
-    return skipped
-
-
 def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: bool) -> Scope:
     """The scope for the app: headers that fit the inspected body, ``scope["guard"]``, and no way to answer past us."""
     headers = [
@@ -82,10 +85,12 @@ def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: 
         for name, value in scope["headers"]
         if name not in _NOT_INWARDS and not (rewritten and name in DIGESTS)
     ]
-    if body or scope["method"] in _BODY_METHODS:
+    if body or scope.get("method") in _BODY_METHODS:
         headers.append((b"content-length", str(len(body)).encode()))
     # pathsend and zerocopysend answer with bytes that we never see, trailers and push with what we do not read.
     extensions = {
-        name: value for name, value in (scope.get("extensions") or {}).items() if not name.startswith("http.response.")
+        name: value
+        for name, value in (scope.get("extensions") or {}).items()
+        if not name.startswith(("http.response.", "websocket.http.response"))
     }
     return {**scope, "headers": headers, "extensions": extensions, "guard": context}

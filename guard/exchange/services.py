@@ -20,7 +20,7 @@ T = TypeVar("T")
 OFFLOAD_BYTES: Final = 32 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Services:
     """The parts of a running guard. ``config_digest`` is the SHA-256 of the effective configuration, in hex."""
 
@@ -41,6 +41,8 @@ class Matched:
 
     route: Route
     field_names: frozenset[str]
+    ambiguous: bool = False
+    """The path would match another route for a reader that resolves it: refused, whatever the routes say."""
 
 
 async def offload(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

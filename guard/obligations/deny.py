@@ -121,8 +121,11 @@ def _anthropic(problem: dict[str, Any], status: int, request_id: str) -> dict[st
     }
 
 
-async def unavailable(send: Send) -> None:
-    """Answer 503 while there is no guard to decide: nothing was recorded, because nothing can be."""
+async def unavailable(send: Send, kind: str) -> None:
+    """Answer 503 (or close a WebSocket) while there is no guard to decide: nothing was recorded, nothing can be."""
+    if kind == "websocket":
+        await send({"type": "websocket.close", "code": 1011, "reason": "the guard is unavailable"})
+        return
     reason = Reason(
         code="guard_unavailable",
         title="The guard is unavailable",

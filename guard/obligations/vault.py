@@ -7,8 +7,12 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
+from guard.errors import ObligationFailed
+
 _SUFFIX_ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 characters that are not mistaken for one another
 _SUFFIX_LENGTH: Final = 6
+MAX_VALUES: Final = 20_000
+"""A vault lives as long as its exchange or connection: it must not grow with it for ever."""
 _PLACEHOLDER: Final = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+_[a-z2-9]{6}>")
 
 
@@ -33,12 +37,15 @@ class Vault:
         return bool(self._values)
 
     def placeholder(self, entity: str, value: str) -> str:
-        """The placeholder that stands for this value of this type."""
+        """The placeholder that stands for this value of this type. Raises ``ObligationFailed`` past ``MAX_VALUES``."""
         known = self._placeholders.get((entity, value))
         if known:
             return known
         if not self._suffix:
             self._suffix = _unused_suffix(self._texts)
+        if len(self._values) >= MAX_VALUES:
+            mend = "send less at once, or redact with replace or mask"
+            raise ObligationFailed(f"more than {MAX_VALUES} values would have to be kept", mend=mend)
         number = self._counts.get(entity, 0) + 1
         self._counts[entity] = number
         placeholder = f"<{entity}_{number}_{self._suffix}>"

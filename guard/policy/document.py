@@ -22,12 +22,23 @@ from guard.types import Anomaly, Content, Coverage, Facts, Feature, Finding, Pri
 __all__ = ["LIMIT_BYTES", "VERSION", "build_document", "recorded", "restore"]
 
 VERSION: Final = 1
-_MEDIA_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,63}/[a-z0-9.+-]{1,63}")
+# No run of four digits: the header is not inspected, and a number must not pass as the name of a type.
+_MEDIA_TYPE: Final = re.compile(r"[a-z]{1,20}/(?:[a-z.+-]|[0-9](?![0-9]{3})){1,63}")
 _INTEGER_BOUND: Final = 2**53 - 1
 """RFC 8785: beyond it, readers of JSON disagree about integers."""
 _MILLI_BOUND: Final = 10**15
 """Thousandths up to here survive the way to a double and back."""
 _NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class _Everything(frozenset[str]):
+    """Stands for all pointers: where not everything was inspected, no name of the client's is taken for clean."""
+
+    def __contains__(self, _pointer: object) -> bool:
+        return True
+
+
+_EVERYTHING: Final = _Everything()
 
 
 def build_document(
@@ -58,7 +69,9 @@ def build_document(
     """
     segments = content.segments
     facts = content.facts
-    tainted = {segments[finding.segment].pointer for finding in findings} if findings else _NOTHING
+    tainted: Collection[str] = {segments[finding.segment].pointer for finding in findings} if findings else _NOTHING
+    if coverage.incomplete or any(skipped.reason == "inspect_limit" for skipped in content.skipped):
+        tainted = _EVERYTHING
     bounds = Bounds(keyed)
     asked = request or {
         "subject": _subject(principal, bounds, keyed),
@@ -95,7 +108,7 @@ def _caller(
     return {
         "client": None if client_ip is None else keyed.pseudonym("client", client_ip),
         "networks": bounds.names(networks.containing(client_ip)),
-        "request_id": None if request_id is None else bounds.name("request", request_id),
+        "request_id": None if request_id is None else keyed.identifier("request", request_id),
     }
 
 

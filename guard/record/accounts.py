@@ -39,7 +39,8 @@ class Ledger:
             accounts.records[str(kind)] = accounts.records.get(str(kind), 0) + 1
             self._watch_clocks(record)
             if isinstance(record, DecisionEntry):
-                if record.decision.effect == "allow":
+                # A message of a connection has no outcome of its own: the connection has.
+                if record.decision.effect == "allow" and record.connection is None:
                     self._pending[record.id] = record.seq
             elif isinstance(record, OutcomeEntry):
                 self._pending.pop(record.decision_ref, None)

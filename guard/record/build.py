@@ -47,6 +47,7 @@ def decision_record(
     request_body: bytes | BodyDigest | None = None,
     refusal: tuple[str, str] | None = None,
     mode: Mode = "enforce",
+    connection: str | None = None,
 ) -> DecisionRecord:
     """The ``decision`` record of a request.
 
@@ -55,13 +56,14 @@ def decision_record(
     ``redactions`` counts what was rewritten by entity. ``obligations`` tells what became of each; without it they are
     recorded as pending. ``request_body`` is the body as it was read (hash big ones beforehand, with
     ``ContentHasher``). ``refusal`` is the code and pointer of a body that was refused unread.
+    ``connection`` is the decision id of the WebSocket connection whose message this is.
     """
     resource = (policy_input or {}).get("resource") or {}
     return {
         "kind": "decision",
         "id": decision_id,
         "stage": decision.stage,
-        "request_id": parts.name(keyed, "request", request_id),
+        "request_id": None if request_id is None else keyed.identifier("request", request_id),
         "trace_id": parts.name(keyed, "trace", trace_id),
         "who": parts.who(principal, client_ip, policy_input, keyed),
         "what": {
@@ -89,6 +91,7 @@ def decision_record(
         "refusal": None if refusal is None else {"code": refusal[0], "where": refusal[1]},
         "config_digest": config_digest,
         "duration_us": decision.duration_us,
+        "connection": connection,
     }
 
 

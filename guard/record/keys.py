@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from guard.errors import KeyInvalid
 from guard.keyed import KeyedHash
-from guard.record.segment import fsync_directory
+from guard.record.segment import fsync_directory, make_directory
 from guard.record.sign import Ed25519Signer
 
 SIGNING_KEY: Final = "log-signing.pem"
@@ -125,7 +125,8 @@ def _create(path: Path, make: Callable[[], bytes]) -> bool:
 
 
 def _ensure_private_directory(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not directory.is_dir():
+        make_directory(directory)
     mode = directory.stat().st_mode & 0o777
     if mode & 0o077:
         raise KeyInvalid(

@@ -209,7 +209,10 @@ class RecoveryRecord(Record, frozen=True, tag="recovery"):
 
 
 class DecisionEntry(Record, frozen=True, tag="decision"):
-    """A request, decided. Durable before the app or the provider is called."""
+    """A request, decided. Durable before the app or the provider is called.
+
+    ``connection`` is the decision of the WebSocket connection to which a decided message belongs, else null.
+    """
 
     stage: Literal["request", "response"]
     request_id: str | None
@@ -229,6 +232,7 @@ class DecisionEntry(Record, frozen=True, tag="decision"):
     refusal: Refusal | None
     config_digest: str
     duration_us: Natural
+    connection: Identifier | None = None
 
 
 class OutcomeEntry(Record, frozen=True, tag="outcome"):

@@ -140,6 +140,16 @@ def commit_note(line: bytes) -> str:
     return note
 
 
+def make_directory(directory: Path) -> None:
+    """Make a directory of mode 0700 and what is missing above it, so that a power cut does not take it away again."""
+    missing = [directory]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        fsync_directory(path.parent)
+
+
 def fsync_directory(directory: Path) -> None:
     """Make the names in ``directory`` durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

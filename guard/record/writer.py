@@ -24,7 +24,7 @@ from guard.record.ids import new_id
 from guard.record.note import VerifierKey, checkpoint_text, sign_note
 from guard.record.recovery import recover
 from guard.record.schema import read_record
-from guard.record.segment import SegmentWriter, commit_line, fsync_directory, replace_file
+from guard.record.segment import SegmentWriter, commit_line, fsync_directory, make_directory, replace_file
 from guard.record.size import bounded
 from guard.record.tree import CompactRange, leaf_hash
 from guard.types import Checkpoint, DecisionRecord, Receipt, Signer
@@ -50,10 +50,11 @@ class Slot:
 
     def __init__(self, directory: Path, name: str) -> None:
         """Takes the lock. Raises ``LogLocked`` if 1024 writers hold theirs, ``OSError`` if it cannot be made."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not directory.is_dir():
+            make_directory(directory)
         for number in range(_MAX_SLOTS):
             path = directory / f"{name}-{number}"
-            path.mkdir(mode=0o700, exist_ok=True)
+            make_directory(path)
             fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +110,7 @@ class Writer:
         """
         self._abandon()
         segments = self.directory / "seg"
-        segments.mkdir(mode=0o700, exist_ok=True)
+        make_directory(segments)
         self._hold_key()
         state = recover(self.directory, VerifierKey.of(self._signer), durable=self._durable)
         self._tree, self._prev = state.tree, state.prev

@@ -15,6 +15,7 @@ from guard.middleware import GuardMiddleware
 from guard.runtime import Runtime
 from guard.types import (
     DetectContext,
+    Detector,
     DetectorInfo,
     EngineInfo,
     Finding,
@@ -92,13 +93,19 @@ class MemoryLog:
     def __init__(self, fail_at: int | None = None) -> None:
         self.records: list[dict[str, Any]] = []
         self._fail_at = fail_at
+        self.waiting = asyncio.Event()
 
     async def start(self) -> None:
         """Nothing to open."""
 
     async def append(self, record: dict[str, Any]) -> Receipt:
         """Keep a record, after a turn of the loop as a real log takes."""
-        await asyncio.sleep(0)
+        self.waiting.set()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.records.append(record)  # a caller that is cancelled leaves its record in the log
+            raise
         if self._fail_at is not None and len(self.records) >= self._fail_at:
             raise LogUnavailable("the disk is full")
         self.records.append(record)
@@ -137,15 +144,16 @@ class Rig:
         *,
         engine: ScriptedEngine | None = None,
         log: MemoryLog | None = None,
+        detectors: Sequence[Detector] | None = None,
         **config: Any,
     ) -> None:
         self.engine = engine or ScriptedEngine()
         self.log = log or MemoryLog()
-        detectors = {"enabled": (), "behaviour": None}
-        loaded = load_config(environ={}, state_directory=tmp_path, **{"detectors": detectors, **config})
+        named = {"enabled": (), "behaviour": None}
+        loaded = load_config(environ={}, state_directory=tmp_path, **{"detectors": named, **config})
         self.runtime = Runtime(
             loaded,
-            detectors=[WordDetector()],
+            detectors=[WordDetector()] if detectors is None else detectors,
             engine=self.engine,
             log=self.log,
             keyed=KeyedHash("test", b"k" * 32),

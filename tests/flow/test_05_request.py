@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from guard.errors import EngineUnavailable, PolicyEvaluationError, PolicyTimeout
 from guard.types import UNDEFINED
-from tests.flow.rig import ALLOW, MemoryLog, Rig, ScriptedEngine, answering, chat, deny, oblige
+from tests.flow.rig import MemoryLog, Rig, ScriptedEngine, answering, chat, deny, oblige
 
 pytestmark = pytest.mark.anyio
 
@@ -184,8 +185,6 @@ async def test_lengths_that_lie_are_refused(
 
 async def test_a_slow_body_is_refused(tmp_path: Path) -> None:
     """A client that never finishes its body does not hold a place for ever."""
-    import asyncio
-
     rig = Rig(tmp_path, OK, limits={"body_timeout_seconds": 0.05})
     sent: list[dict[str, Any]] = []
 
@@ -227,10 +226,10 @@ async def test_a_failure_of_the_guard_itself_refuses(tmp_path: Path, monkeypatch
     seen: list[Any] = []
     rig = Rig(tmp_path, answering(b"{}", seen=seen))
 
-    async def broken(*_args: object) -> None:
+    async def broken(*_args: object, **_named: object) -> None:
         raise RuntimeError("jane@corp.com")
 
-    monkeypatch.setattr("guard.exchange.exchange.judge", broken)
+    monkeypatch.setattr("guard.exchange.session.judge", broken)
     answer = await rig.call(body=chat("hello"))
     assert (answer.status, seen) == (503, [])
     assert rig.log.records[0]["why"][0]["code"] == "guard_error"
@@ -238,11 +237,38 @@ async def test_a_failure_of_the_guard_itself_refuses(tmp_path: Path, monkeypatch
 
 
 async def test_the_policy_sees_what_was_not_inspected(tmp_path: Path) -> None:
-    """Headers and the query string are not inspected yet, and every decision says so."""
+    """Headers and the path are not inspected yet, and every decision says so."""
     rig = Rig(tmp_path, OK)
-    await rig.call("GET", "/x", query_string=b"q=jane@corp.com")
+    await rig.call("GET", "/x")
     skipped = {(s["pointer"], s["reason"]) for s in rig.engine.documents[0]["coverage"]["skipped"]}
-    assert {("headers", "not_inspected"), ("query", "not_inspected")} <= skipped
+    assert skipped == {("headers", "not_inspected"), ("path", "not_inspected")}
+
+
+async def test_the_query_string_is_inspected_and_rewritten(tmp_path: Path) -> None:
+    """A value in the query is found, hidden from the app, and restored in the answer; the body keeps its own."""
+    seen: list[Any] = []
+    app = answering(lambda _body: json.dumps({"q": seen[0][0]["query_string"].decode()}).encode(), seen=seen)
+    rig = Rig(tmp_path, app, engine=ScriptedEngine(oblige(PSEUDONYM)))
+    query = b"page=2&q=mail%20jane%40corp.com&x"
+    answer = await rig.call(body=chat("and jane@corp.com"), query_string=query)
+    scope, body = seen[0]
+    assert b"jane" not in scope["query_string"]
+    assert scope["query_string"].startswith(b"page=2&q=mail%20")
+    assert scope["query_string"].endswith(b"&x")
+    assert b"jane" not in body
+    assert rig.engine.documents[0]["findings"][1]["pointer"].startswith("query/")
+    assert rig.log.records[0]["redactions"] == {"EMAIL_ADDRESS": 2}
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("query", [b"q=100%", b"q=%ff", b"a=1&a=%zz"])
+async def test_a_query_string_that_is_no_form_is_coverage(tmp_path: Path, query: bytes) -> None:
+    """Apps take any query string: it passes as it is, and the gap is spoken."""
+    seen: list[Any] = []
+    rig = Rig(tmp_path, answering(b"{}", seen=seen))
+    await rig.call("GET", "/x", query_string=query)
+    assert seen[0][0]["query_string"] == query
+    assert "query" in {s["pointer"] for s in rig.engine.documents[0]["coverage"]["skipped"]}
 
 
 async def test_excluded_routes_pass_untouched(tmp_path: Path) -> None:
@@ -277,26 +303,39 @@ async def test_route_patterns(tmp_path: Path, pattern: str, path: str, matches: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/public/../v1/x", "/public//x", "/public/./x", "/public/a;b", "/public/%2e%2e/x", "/public/..\\x"]
+    "path",
+    ["/public/../v1/x", "/public/./../v1", "/public/%2e%2e/x", "/public/..\\x", "/v1//../public/x", "/v1;/../public"],
 )
-async def test_an_ambiguous_path_is_never_excluded(tmp_path: Path, path: str) -> None:
-    """An app that resolves the path would serve another route than the excluded one: inspect it."""
-    rig = Rig(tmp_path, OK, routes=({"path": "/public/**", "inspect": False},))
-    await rig.call("GET", path)
-    assert (rig.runtime.excluded_requests, rig.log.kinds()) == (0, ["decision", "outcome"])
+async def test_a_path_that_others_would_route_differently_is_refused(tmp_path: Path, path: str) -> None:
+    """An app or a proxy that resolves the path would serve another route than the one decided here."""
+    rig = Rig(tmp_path, OK, routes=({"path": "/public/**", "inspect": False}, {"path": "/v1/**", "provider": "p"}))
+    answer = await rig.call("GET", path)
+    assert (answer.status, answer.json["error"]["code"]) == (400, "path_ambiguous")
+    assert (rig.runtime.excluded_requests, rig.log.kinds()) == (0, ["decision"])
 
 
-async def test_a_websocket_on_an_inspected_route_is_refused(tmp_path: Path) -> None:
-    """Its messages cannot be inspected yet, so it is refused before it is accepted."""
-    sent: list[dict[str, Any]] = []
+@pytest.mark.parametrize("path", ["/v1//x", "/v1/./x", "/v1/a;b", "/v1/50%25", "/v1/a\\b"])
+async def test_an_odd_path_of_one_route_passes(tmp_path: Path, path: str) -> None:
+    """Odd spelling alone is no attack: every reader takes the same route."""
+    rig = Rig(tmp_path, OK, routes=({"path": "/v1/**", "provider": "p"},))
+    assert (await rig.call("GET", path)).status == 200
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "websocket.connect"}
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+async def test_a_cancelled_request_has_an_outcome(tmp_path: Path) -> None:
+    """Cancelled while its decision became durable: the log says so, and the app was not called."""
+    seen: list[Any] = []
+    rig = Rig(tmp_path, answering(b"{}", seen=seen))
+    task = asyncio.ensure_future(rig.call(body=chat("hello")))
+    await rig.log.waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.01)
+    assert seen == []
+    assert [(r["kind"], r.get("aborted")) for r in rig.log.records] == [("decision", None), ("outcome", "cancelled")]
 
-    rig = Rig(tmp_path, OK)
-    await rig.guard({"type": "websocket", "path": "/ws", "headers": []}, receive, send)
-    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "not supported on inspected routes"}]
-    assert ALLOW["allow"]
+
+async def test_an_event_stream_is_no_request_body(tmp_path: Path) -> None:
+    """Its events would have no bound."""
+    answer = await Rig(tmp_path, OK).call(body=b"data: x\n\n", headers=[("content-type", "text/event-stream")])
+    assert (answer.status, answer.json["error"]["code"]) == (415, "media_type_unsupported")

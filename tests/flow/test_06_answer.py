@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from guard.types import Finding
 from tests.flow.rig import (
     ALLOW,
     MemoryLog,
     Rig,
     ScriptedEngine,
+    WordDetector,
     answering,
     body_of,
     chat,
@@ -238,16 +241,60 @@ async def test_a_stream_past_its_buffer_is_denied_where_something_is_due(tmp_pat
     assert answer.status == 403
 
 
-async def test_an_app_that_fails_has_an_outcome(tmp_path: Path) -> None:
-    """The exception goes on to the server; the log says what became of the request."""
+async def test_an_app_that_fails_is_answered_by_the_guard(tmp_path: Path) -> None:
+    """The framework's error page would not be inspected: a plain 500 of ours, an outcome, and the exception goes on."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        raise RuntimeError("boom")
+        raise RuntimeError("jane@corp.com")
+
+    sent: list[dict[str, Any]] = []
+    rig = Rig(tmp_path, app)
+    with pytest.raises(RuntimeError, match="jane"):
+        await rig.call(body=chat("hello"), on_send=sent.append)
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"])["error"]["code"] == "app_error"
+    assert b"jane" not in sent[1]["body"]
+    assert (rig.log.records[1]["aborted"], rig.log.records[1]["status"]) == ("app_error", 500)
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_an_answer_without_a_body_has_none(tmp_path: Path, status: int) -> None:
+    """What an app sends behind a status that has no body is not inspected, and does not leave."""
+    answer = await Rig(tmp_path, answering(b"jane@corp.com", status=status)).call("GET", "/x")
+    assert (answer.status, answer.body) == (status, b"")
+
+
+async def test_a_second_head_is_refused(tmp_path: Path) -> None:
+    """An answer has one status and one set of headers."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+        await send(start)
+        await send({**start, "headers": [(b"content-type", b"image/png")]})
 
     rig = Rig(tmp_path, app)
-    with pytest.raises(RuntimeError, match="boom"):
-        await rig.call(body=chat("hello"))
-    assert (rig.log.records[1]["aborted"], rig.log.records[1]["status"]) == ("app_error", None)
+    with pytest.raises(RuntimeError, match=r"http\.response\.start"):
+        await rig.call("GET", "/x")
+
+
+async def test_a_finding_that_grows_in_a_stream_is_judged_again(tmp_path: Path) -> None:
+    """A weak finding first must not hide a strong one of the same type."""
+
+    class Growing(WordDetector):
+        def detect(self, segments: Any, context: Any) -> list[Finding]:
+            return [
+                msgspec.structs.replace(f, score=0.3 if "weak" in segments[f.segment].text else 0.9)
+                for f in super().detect(segments, context)
+            ]
+
+    def strict(document: Any) -> Any:
+        return deny() if any(f["score"] > 0.5 for f in document["findings"]) else ALLOW
+
+    app = streaming(delta("weak hunter2 " + " " * 600), delta("and hunter2"), delta("more"))
+    rig = Rig(tmp_path, app, engine=ScriptedEngine(response=strict), detectors=[Growing()])
+    answer = await rig.call(body=chat("hello", stream=True))
+    assert "and" not in text_of(answer.body)
+    assert rig.log.records[1]["aborted"] == "stopped"
 
 
 async def test_an_app_that_stops_halfway_leaks_nothing_unread(tmp_path: Path) -> None:

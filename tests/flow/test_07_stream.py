@@ -32,6 +32,14 @@ def test_a_value_no_longer_than_the_overlap_stands_whole_in_some_window(text: st
     assert any(value in window for window in seen)
 
 
+def test_a_long_token_is_kept_whole() -> None:
+    """A JWT of 1,500 characters in small pieces stands whole in the last window."""
+    token = "eyJ" + "x" * 1500
+    windows = Windows()
+    seen = [windows.feed("c", piece).text for piece in ["see ", *[token[i : i + 20] for i in range(0, len(token), 20)]]]
+    assert token in seen[-1]
+
+
 def test_channels_are_kept_apart_and_bounded() -> None:
     """Two choices of one answer do not complete each other's values, and a stream cannot open channels for ever."""
     windows = Windows()

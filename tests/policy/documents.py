@@ -53,27 +53,24 @@ def document(**changes: Any) -> dict[str, Any]:
         "client_ip": "10.1.2.3",
         "networks": NETWORKS,
         "time_us": 1_764_000_000_000_000,
-        "request_id": "req-1",
+        "request_id": "0190a000-0000-7000-8000-000000000001",
         "keyed": KEYED,
     }
     return build_document(**(arguments | changes))
 
 
-def chat(*texts: str, model: str = "gpt-4o", **facts: Any) -> Content:
-    """A chat body with one message a text and a model."""
+def chat(*texts: str, model: str | None = "gpt-4o", **facts: Any) -> Content:
+    """A chat body with one message a text, and a model unless that is ``None``."""
     texts = texts or ("hello",)
     segments = [Segment.of(text, f"/messages/{i}/content", "user") for i, text in enumerate(texts)]
-    segments.append(Segment.of(model, "/model", "metadata"))
+    named = None if model is None else Named(model, "/model")
+    if model is not None:
+        segments.append(Segment.of(model, "/model", "metadata"))
     return Content(
         media_type="application/json",
         size_bytes=sum(len(segment.text) for segment in segments) + 60,
         segments=tuple(segments),
-        facts=Facts(
-            **(
-                {"operation": "chat", "model": Named(model, "/model"), "messages": len(texts), "tokens_estimate": 9}
-                | facts
-            )
-        ),
+        facts=Facts(**({"operation": "chat", "model": named, "messages": len(texts), "tokens_estimate": 9} | facts)),
     )
 
 
@@ -100,7 +97,7 @@ def varied(count: int, seed: int = 20261122) -> list[dict[str, Any]]:
 def _one(dice: random.Random, number: int) -> dict[str, Any]:
     content = chat(
         *["text"] * dice.randint(1, 6),
-        model=dice.choice(["gpt-4o", "small", "huge", "a model with spaces", "org/model:7b"]),
+        model=dice.choice([None, "gpt-4o", "small", "huge", "a model with spaces", "org/model:7b"]),
         max_tokens=dice.choice([None, 16, 4096, 4097, 200_000, 10**30]),
         tokens_estimate=dice.choice([0, 12, 1_000_001]),
         stream=dice.random() < 0.5,
@@ -129,7 +126,15 @@ def _one(dice: random.Random, number: int) -> dict[str, Any]:
         "anomaly": Anomaly(score, tuple(features[: dice.randint(0, 2)])),
         "coverage": Coverage(
             inspected=tuple(segment.pointer for segment in content.segments),
-            skipped=(Skipped("/messages/0/content/1", "image"),) if dice.random() < 0.2 else (),
+            skipped=dice.choice(
+                [
+                    (),
+                    (),
+                    (),
+                    (Skipped("/messages/0/content/1", "image"),),
+                    (Skipped("/messages/9/content", "inspect_limit"),),
+                ]
+            ),
             incomplete=(Incomplete("pii", dice.choice(["deadline", "limit"])),) if dice.random() < 0.2 else (),
         ),
         "client_ip": dice.choice(["10.1.2.3", "192.0.2.7", "2001:db8::1", None]),

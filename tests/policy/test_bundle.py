@@ -56,6 +56,8 @@ def test_the_shipped_policies_load() -> None:
         "BEH-001",
         "SIZ-001",
         "GUARD-001",
+        "GUARD-002",
+        "MOD-002",
         "GUARD-010",
     }
     card = bundle.rules["PII-002"]

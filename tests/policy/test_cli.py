@@ -67,7 +67,7 @@ def test_check_accepts_a_rule_beside_the_shipped_ones(own: Path) -> None:
     """Exit 0, with the number of rules and what is in shadow mode."""
     done = guard("check", own)
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("ok: 10 modules, 12 rules (1 in shadow mode), revision ")
+    assert done.stdout.startswith("ok: 10 modules, 14 rules (1 in shadow mode), revision ")
 
 
 def test_check_accepts_the_shipped_policies_themselves() -> None:

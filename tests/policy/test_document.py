@@ -54,7 +54,7 @@ def test_the_document_of_an_ordinary_chat() -> None:
             "time": 1_764_000_000_000_000,
             "client": KEYED.pseudonym("client", "10.1.2.3"),
             "networks": ["lab", "office"],
-            "request_id": "req-1",
+            "request_id": "0190a000-0000-7000-8000-000000000001",
             "size_bytes": 71,
             "media_type": "application/json",
         },

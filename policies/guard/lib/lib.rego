@@ -11,14 +11,23 @@ setting(name, fallback) := value if {
 
 # METADATA
 # title: The content leaves the tenant
-# description: True for every provider that the configuration does not call internal, and when none is known.
-external if not data.guard.providers[input.resource.provider].external == false
+# description: >-
+#   It goes to a provider that the configuration does not call internal, or it calls a model and nobody said where that
+#   runs. What an app does for itself, on a route without a provider, stays.
+external if {
+	provided
+	not data.guard.providers[input.resource.provider].external == false
+}
+
+external if {
+	not provided
+	input.ai.operation != null
+}
+
+provided if input.resource.provider != null
 
 # METADATA
-# title: The content goes to a model, or out of the tenant, or nobody knows where it goes
-# description: >-
-#   False only for what an ordinary app does for itself: a route whose provider the configuration calls internal, and
-#   whose body is no call of a model.
+# title: The content goes to a model, or out of the tenant
 exposed if external
 
 exposed if input.ai.operation != null

@@ -14,8 +14,13 @@ test_without_a_setting_the_default_stands if {
 	lib.setting("limit", 1) == 1 with data.guard.settings as {}
 }
 
-test_an_unknown_provider_is_external if {
-	lib.external with input as {"resource": {"provider": null}}
+test_a_model_call_to_an_unknown_provider_is_external if {
+	lib.external with input as {"resource": {"provider": null}, "ai": {"operation": "chat"}}
+		with data.guard.providers as {}
+}
+
+test_what_an_app_does_for_itself_is_not_external if {
+	not lib.external with input as {"resource": {"provider": null}, "ai": {"operation": null}}
 		with data.guard.providers as {}
 }
 
@@ -30,11 +35,6 @@ test_an_internal_provider_is_not_external if {
 }
 
 internal := {"p": {"external": false}}
-
-test_an_unknown_destination_is_exposed if {
-	lib.exposed with input as {"resource": {"provider": null}, "ai": {"operation": null}}
-		with data.guard.providers as {}
-}
 
 test_a_model_is_exposed_wherever_it_runs if {
 	lib.exposed with input as {"resource": {"provider": "p"}, "ai": {"operation": "chat"}}

@@ -6,7 +6,9 @@ import data.guard.lib
 
 # METADATA
 # title: Unusual behaviour is stopped
-# description: Compares the request with what is usual for the same caller. The threshold is anomaly_threshold.
+# description: >-
+#   Compares the request with what is usual for the same caller. The threshold is anomaly_threshold. Newcomers score at
+#   most 0.7, and so does a size alone: from 0.7 down the threshold denies these too.
 # custom:
 #   id: BEH-001
 #   severity: high

@@ -22,6 +22,13 @@ test_the_usual_is_let_in if {
 	count(behaviour.deny) == 0 with input as seen(0.799, [rate])
 }
 
+# 0.7 is the most that the shipped model gives a newcomer, or a size alone.
+test_a_newcomer_is_let_in_unless_the_owner_wants_otherwise if {
+	count(behaviour.deny) == 0 with input as seen(0.7, [rate])
+	count(behaviour.deny) == 1 with input as seen(0.7, [rate])
+		with data.guard.settings as {"anomaly_threshold": 0.7}
+}
+
 test_a_score_without_features_is_denied_too if {
 	some reason in behaviour.deny with input as seen(1, [])
 	reason.message == "Unusual for this caller: the score alone."

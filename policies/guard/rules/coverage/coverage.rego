@@ -20,6 +20,20 @@ deny contains {"id": "GUARD-001", "message": message, "pointers": []} if {
 }
 
 # METADATA
+# title: What lies past the inspection limit does not pass
+# description: Otherwise padding would carry anything past every other rule.
+# custom:
+#   id: GUARD-002
+#   severity: high
+#   remediation: Send less at once, or have limits.inspect_limit_bytes raised.
+#   mode: enforce
+deny contains {"id": "GUARD-002", "message": message, "pointers": pointers} if {
+	pointers := {entry.pointer | some entry in input.coverage.skipped; entry.reason == "inspect_limit"}
+	count(pointers) > 0
+	message := "The text is longer than what is inspected."
+}
+
+# METADATA
 # title: Positions that nobody can read
 # description: >-
 #   Images, files and unknown media types are let in and told; headers and query strings, which are never inspected, are

@@ -50,3 +50,13 @@ test_what_is_never_inspected_is_not_told_again if {
 	headers := {"pointer": "headers", "reason": "not_inspected"}
 	count(coverage.deny) == 0 with input as covered("request", [headers], [])
 }
+
+test_padding_past_the_limit_is_denied if {
+	past := {"pointer": "/messages/1/content", "reason": "inspect_limit"}
+	some reason in coverage.deny with input as covered("request", [past], [])
+	reason == {
+		"id": "GUARD-002",
+		"message": "The text is longer than what is inspected.",
+		"pointers": {"/messages/1/content"},
+	}
+}

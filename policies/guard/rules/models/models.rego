@@ -2,6 +2,8 @@
 # title: Models
 package guard.rules.models
 
+import data.guard.lib
+
 # METADATA
 # title: A tenant uses the models it was given
 # description: A tenant without a list in the configuration may use any model. A call without a model is not judged.
@@ -18,3 +20,22 @@ deny contains {"id": "MOD-001", "message": message, "pointers": ["/model"]} if {
 	not input.resource.model in models
 	message := sprintf("Tenant %s may not use %s.", [input.subject.tenant, input.resource.model])
 }
+
+# METADATA
+# title: A tenant with a list of models names its model
+# description: A call whose model cannot be read might go to any model.
+# custom:
+#   id: MOD-002
+#   severity: medium
+#   remediation: Name the model in the request's "model" field.
+#   mode: enforce
+deny contains {"id": "MOD-002", "message": message, "pointers": []} if {
+	input.stage == "request"
+	input.action.method != "GET"
+	not named
+	lib.exposed
+	count(data.guard.tenants[input.subject.tenant].models) > 0
+	message := sprintf("Tenant %s has a list of models, and the call names none.", [input.subject.tenant])
+}
+
+named if input.resource.model != null

@@ -4,7 +4,12 @@ import data.guard.rules.pii
 
 finding(type) := {"type": type, "detector": "pii", "score": 0.85, "pointer": "/messages/0/content", "count": 2}
 
-asked(provider, findings) := {"stage": "request", "resource": {"provider": provider}, "findings": findings}
+asked(provider, findings) := {
+	"stage": "request",
+	"resource": {"provider": provider},
+	"ai": {"operation": "chat"},
+	"findings": findings,
+}
 
 answered(findings) := {"stage": "response", "resource": {"provider": "p"}, "findings": findings}
 
@@ -116,4 +121,10 @@ test_an_answer_of_an_app_about_itself_is_left_alone if {
 	own := {"stage": "response", "resource": {"provider": "own"}, "findings": [], "ai": {"operation": null}}
 	count(pii.obligations) == 0 with input as own
 		with data.guard.providers as {"own": {"external": false}}
+}
+
+test_what_an_app_does_for_itself_is_left_alone if {
+	own := object.union(asked(null, [finding("EMAIL_ADDRESS"), finding("CREDIT_CARD")]), {"ai": {"operation": null}})
+	count(pii.obligations) == 0 with input as own
+	count(pii.deny) == 0 with input as own
 }

@@ -13,7 +13,7 @@ test_a_secret_in_a_request_is_denied if {
 			"message": "The request holds AWS_ACCESS_KEY, GITHUB_TOKEN.",
 			"pointers": {"/messages/0/content", "/messages/1/content"},
 		},
-	} with input as {"stage": "request", "resource": {"provider": null}, "findings": [key, token]}
+	} with input as {"stage": "request", "resource": {"provider": null}, "ai": {"operation": "chat"}, "findings": [key, token]}
 }
 
 test_a_secret_in_an_answer_is_denied if {
@@ -23,12 +23,12 @@ test_a_secret_in_an_answer_is_denied if {
 			"message": "The answer holds GITHUB_TOKEN.",
 			"pointers": {"/messages/0/content"},
 		},
-	} with input as {"stage": "response", "resource": {"provider": null}, "findings": [token]}
+	} with input as {"stage": "response", "resource": {"provider": null}, "ai": {"operation": "chat"}, "findings": [token]}
 }
 
 test_a_weak_finding_is_let_in if {
 	weak := object.union(key, {"score": 0.1})
-	count(secrets.deny) == 0 with input as {"stage": "request", "resource": {"provider": null}, "findings": [weak]}
+	count(secrets.deny) == 0 with input as {"stage": "request", "resource": {"provider": null}, "ai": {"operation": "chat"}, "findings": [weak]}
 }
 
 test_findings_of_other_detectors_are_not_secrets if {

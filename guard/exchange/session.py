@@ -1,0 +1,281 @@
+"""What an HTTP exchange and a WebSocket conversation share: who talks on which route, how its texts are read, and how
+its decisions are written down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from guard import content as reading
+from guard.errors import LogUnavailable
+from guard.exchange.judge import Judgement, judge
+from guard.exchange.query import apart, beside, read_query, written
+from guard.exchange.scope import UNREAD, caller_of, event_of
+from guard.exchange.services import Matched, Services, offload
+from guard.obligations.redact import Edits, combine, redact, restore
+from guard.obligations.vault import Vault
+from guard.policy.document import recorded
+from guard.record.build import BodyDigest, ObligationResult, decision_record, digest_of, outcome_record
+from guard.record.ids import new_id
+from guard.telemetry import get_logger
+from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, GuardContext, Stage
+
+# A compressed body says nothing about its size: it is always inflated in a worker thread.
+_UNKNOWN_SIZE: Final = 1 << 62
+# Tasks that outlive their exchange; a task that nobody holds may vanish.
+_PENDING: Final[set[asyncio.Task[None]]] = set()
+
+_log = get_logger("guard.exchange.session")
+
+
+class Session:
+    """The state of one connection's worth of decisions."""
+
+    def __init__(self, services: Services, matched: Matched, scope: Scope) -> None:
+        self.services = services
+        self.decision_id = new_id()
+        self.shape = reading.choose(matched.route.shape, scope["path"])
+        self.caller = caller_of(scope, matched, ANONYMOUS, self.decision_id)
+        self.anomaly = Anomaly(0.0)
+        self.asked: Mapping[str, Any] | None = None
+        self.vault = Vault()
+        self.scope = scope
+        self._query: Content | None = None
+        self._matched = matched
+
+    async def authenticate(self) -> None:
+        """Find out who asks. Raises ``CredentialRefused``."""
+        principal = await self.services.authenticator.authenticate(self.scope)
+        self.caller = caller_of(self.scope, self._matched, principal, self.decision_id)
+
+    async def judge_request(self, content: Content) -> Judgement:
+        """Decide the request stage, and let the behaviour model see it.
+
+        The model scores after the detectors and learns right after the decision: requests that wait for a detector do
+        not hide behind each other.
+        """
+        services = self.services
+        if self.scope["query_string"]:
+            self._query = read_query(
+                self.scope["query_string"],
+                keyed=services.keyed,
+                limits=self.limits,
+                field_names=self._matched.field_names,
+            )
+            content = beside(content, self._query)
+        detection = await services.pipeline.detect(content.segments, "request")
+        event = event_of(self.caller, content, services.keyed)
+        if services.behaviour is not None:
+            self.anomaly = services.behaviour.score(event)
+        judgement = await judge(
+            services,
+            self.caller,
+            content,
+            stage="request",
+            anomaly=self.anomaly,
+            skipped=UNREAD,
+            detection=detection,
+        )
+        if services.behaviour is not None:
+            services.behaviour.learn(event, judgement.decision.effect)
+        self.asked = judgement.document
+        return judgement
+
+    async def commit(self, record: DecisionRecord) -> None:
+        """Make a decision durable. One that was allowed and then cancelled gets an outcome that says so.
+
+        Raises ``LogUnavailable``.
+        """
+        try:
+            await self.services.log.append(record)
+        except asyncio.CancelledError:
+            if record["decision"]["effect"] == "allow":
+                task = asyncio.ensure_future(self._record_cancelled())
+                _PENDING.add(task)
+                task.add_done_callback(_PENDING.discard)
+            raise
+
+    async def _record_cancelled(self) -> None:
+        try:
+            await self.services.log.append(
+                outcome_record(
+                    decision_ref=self.decision_id,
+                    status=None,
+                    aborted="cancelled",
+                    decisions=(),
+                    policy_input=None,
+                    keyed=self.services.keyed,
+                )
+            )
+        except LogUnavailable as error:
+            _log.error("the outcome could not be recorded", error=error.what)
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> reading.ReadLimits:
+        """How deep, how many and how much a body may hold."""
+        limits = self.services.config.limits
+        return reading.ReadLimits(limits.max_json_depth, limits.max_json_values, limits.inspect_limit_bytes)
+
+    async def inflate(self, body: bytes, head: reading.Head, max_bytes: int) -> bytes:
+        """A body without its content encodings. Raises ``ContentRefused``."""
+        return await offload(
+            _UNKNOWN_SIZE,
+            reading.decode,
+            body,
+            head.content_encodings,
+            max_bytes=max_bytes,
+            max_ratio=self.services.config.limits.max_decompression_ratio,
+        )
+
+    async def read(self, body: bytes, head: reading.Head, stage: Stage) -> Content:
+        """A body, read under its route's shape and limits. Raises ``ContentRefused``."""
+        return await offload(
+            len(body),
+            reading.read,
+            body,
+            head,
+            shape=self._matched.route.shape,
+            path=self.scope["path"],
+            stage=stage,
+            keyed=self.services.keyed,
+            limits=self.limits,
+            field_names=self._matched.field_names,
+        )
+
+    async def assemble(self, events: Sequence[reading.Event]) -> Content:
+        """The events of a streamed answer, read as one content. Raises ``ContentRefused``."""
+        return await offload(
+            sum(len(event.raw) for event in events),
+            reading.assemble,
+            events,
+            shape=self._matched.route.shape,
+            path=self.scope["path"],
+            keyed=self.services.keyed,
+            limits=self.limits,
+            field_names=self._matched.field_names,
+        )
+
+    def deltas(self, event: reading.Event) -> reading.Deltas:
+        """The texts of one event, and its gaps, of a streamed answer as it passes. Raises ``ContentRefused``."""
+        return reading.deltas(
+            event,
+            self.shape,
+            keyed=self.services.keyed,
+            limits=self.limits,
+            field_names=self._matched.field_names,
+        )
+
+    async def digest(self, body: bytes) -> BodyDigest:
+        """The keyed digest under which a body stands in the record."""
+        return await offload(len(body), digest_of, body, self.services.keyed)
+
+    async def rewrite(self, judgement: Judgement, body: bytes) -> tuple[bytes, Mapping[str, int]]:
+        """A request's body with its redactions carried out, and how many of each; the very body if none was due.
+
+        The query string in ``scope`` is rewritten with it. Raises ``ObligationFailed``.
+        """
+        if not judgement.findings or not judgement.duties.redacts:
+            return body, {}
+        if not self.vault.used:
+            self.vault = Vault(segment.text for segment in judgement.segments)
+        redaction = redact(
+            judgement.segments,
+            judgement.findings,
+            judgement.duties.redactions,
+            vault=self.vault,
+            keyed=self.services.keyed,
+        )
+        of_query = len(self._query.segments) if self._query is not None else 0
+        in_body, in_query = apart(redaction.edits, len(judgement.segments) - of_query)
+        if in_query and self._query is not None:
+            self.scope = {**self.scope, "query_string": written(self._query, in_query)}
+            self._query = None
+        if in_body:
+            body = await offload(len(body), reading.write, judgement.content, in_body)
+        return body, redaction.counts
+
+    def answer_edits(self, judgement: Judgement) -> tuple[Edits, Mapping[str, int], int]:
+        """The edits of an answer, the redactions by entity, and how many values were put back.
+
+        What the model brought in by itself is redacted; what the client had sent is restored, and wins.
+        """
+        restored = restore(judgement.segments, self.vault)
+        redaction = redact(
+            judgement.segments,
+            judgement.findings,
+            judgement.duties.redactions,
+            vault=self.vault,
+            keyed=self.services.keyed,
+            protected=restored,
+        )
+        return combine(redaction.edits, restored), redaction.counts, sum(map(len, restored.values()))
+
+    # Writing down ----------------------------------------------------------------------------------------------------
+
+    def context(self, judgement: Judgement) -> GuardContext:
+        """What the app finds in ``scope["guard"]``."""
+        return GuardContext(
+            decision_id=self.decision_id,
+            effect=judgement.decision.effect,
+            reasons=judgement.decision.reasons,
+            obligations=judgement.decision.obligations,
+            findings=tuple(judgement.findings),
+            anomaly=self.anomaly,
+            route=judgement.duties.route,
+            principal=self.caller.principal,
+        )
+
+    def decision(
+        self,
+        decision: Decision,
+        judgement: Judgement | None,
+        *,
+        status: int | None,
+        message_id: str | None = None,
+        refusal: tuple[str, str] | None = None,
+        counts: Mapping[str, int] | None = None,
+        digest: BodyDigest | None = None,
+    ) -> DecisionRecord:
+        """The ``decision`` record. ``status`` is the guard's own answer, ``counts`` the redactions by entity.
+
+        ``message_id`` is the decision id of one message of a connection, which then belongs to this session's.
+        """
+        caller = self.caller
+        return decision_record(
+            decision_id=message_id or self.decision_id,
+            request_id=caller.request_id,
+            trace_id=caller.trace_id,
+            principal=caller.principal,
+            client_ip=caller.client_ip,
+            method=caller.method,
+            route=caller.route,
+            policy_input=recorded(judgement.document) if judgement else None,
+            decision=decision,
+            http_status=status,
+            detectors=judgement.detection.outcomes if judgement else (),
+            config_digest=self.services.config_digest,
+            entrypoint=self.services.config.policy.entrypoint,
+            redactions=counts or {},
+            obligations=_results(decision, counts or {}),
+            request_body=digest,
+            refusal=refusal,
+            connection=self.decision_id if message_id else None,
+            keyed=self.services.keyed,
+        )
+
+
+def _results(decision: Decision, counts: Mapping[str, int]) -> list[ObligationResult]:
+    """What became of each obligation of a request: a denied one's were not carried out."""
+    if decision.effect == "deny":
+        return [ObligationResult(obligation, "failed") for obligation in decision.obligations]
+    return [
+        ObligationResult(obligation, "done", counts.get(obligation.params.get("entity", ""), 0))
+        if obligation.type == "redact"
+        else ObligationResult(obligation, "armed" if obligation.type == "annotate" else "done", 1)
+        for obligation in decision.obligations
+    ]
