@@ -1,4 +1,4 @@
-"""How many requests a principal sent lately: counts in buckets of five seconds over the last minute."""
+"""How many requests of a principal were let in lately: counts in buckets of five seconds over the last minute."""
 
 from __future__ import annotations
 

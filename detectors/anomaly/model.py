@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from detectors.anomaly.counts import BUCKETS, SHORT_BUCKETS, Counts
-from detectors.anomaly.tails import BIN, WINSOR_Z, Baseline, Scale, Tail, to_log
+from detectors.anomaly.counts import BUCKET_S, BUCKETS, SHORT_BUCKETS, Counts
+from detectors.anomaly.tails import BIN, ENOUGH, WINSOR_Z, Baseline, Scale, Tail, to_log
 from detectors.common.options import digest, parse_options
 from guard.types import Anomaly, BehaviourEvent, DetectorInfo, Effect, Feature
 
 NAME: Final = "behaviour"
-VERSION: Final = "1"
+VERSION: Final = "2"
 
 SCALES: Final = {
     "requests_10s": Scale(typical=2.0, deviation=0.65, least_deviation=0.2, count=True),
@@ -29,11 +29,16 @@ SCALES: Final = {
 DECADES: Final = 5.0
 """The score is ``-log10(p) / DECADES``, at most 1: 0.8 is one in 10,000, 1.0 one in 100,000."""
 
-COLD_EVENTS: Final = 10
-COLD_WINDOWS: Final = 5
-COLD_CAP: Final = 0.85
-"""Until a principal has taught ``COLD_EVENTS`` requests and ``COLD_WINDOWS`` windows of ten seconds its score is at
-most this: a newcomer may be flagged, and a policy that blocks only above it never blocks one by behaviour alone."""
+COLD_EVENTS: Final = 30
+COLD_LESSONS: Final = ENOUGH
+COLD_CAP: Final = 0.7
+"""The most that a newcomer can score, and the most that a size alone can score.
+
+A principal is a newcomer until it has taught ``COLD_EVENTS`` requests, and ``COLD_LESSONS`` times a rate: five minutes
+in which it sends something at least every five seconds, longer if it sends less. A size does not pass with time as a
+rate does: who is denied for one would be denied for good, so it is said and left to a policy of one's own. Both stay
+below the shipped threshold of 0.8.
+"""
 
 _GLOBAL_LESSONS: Final = 50
 """A principal teaches everybody's baseline with this many observations of a feature at most."""
@@ -52,15 +57,13 @@ class BehaviourOptions(msgspec.Struct, frozen=True, kw_only=True):
 class _State:
     """What is remembered of one principal."""
 
-    __slots__ = ("baselines", "bucket", "counts", "events", "extremes", "minute", "tainted_until")
+    __slots__ = ("baselines", "bucket", "counts", "events", "extremes")
 
     def __init__(self) -> None:
         self.counts = Counts()
         self.baselines = {name: Baseline() for name in SCALES}
         self.bucket = 0
-        self.minute = 0
         self.events = 0
-        self.tainted_until = -1
         self.extremes: set[str] = set()
         """Features of which an extreme has been counted: each principal widens a tail once, so one alone cannot."""
 
@@ -87,7 +90,7 @@ class TailModel:
         return self._info
 
     def score(self, event: BehaviourEvent) -> Anomaly:
-        """How unusual the event is, counted as if it had just happened. Changes nothing.
+        """How unusual the event is, counted as if it had just been let in. Changes nothing.
 
         Each feature's ``expected`` is in the unit of its value; ``share`` is its part of the evidence (decades of tail
         probability beyond one half).
@@ -95,32 +98,31 @@ class TailModel:
         with self._lock:
             state = self._states.get(event.principal, self._nobody)
             rated = [self._rate(state, name, value) for name, value in self._values(state, event)]
-            cold = state.events < COLD_EVENTS or state.baselines["requests_10s"].n < COLD_WINDOWS
+            cold = state.events < COLD_EVENTS or state.baselines["requests_10s"].n < COLD_LESSONS
+        rate = max(decades for decades, *_ in rated[: len(_RATES)]) / DECADES
         rated.sort(key=lambda item: -item[0])
-        score = min(1.0, rated[0][0] / DECADES)
+        score = max(min(rated[0][0] / DECADES, COLD_CAP), 0.0 if cold else min(rate, 1.0))
         excess = [max(0.0, decades - math.log10(2.0)) for decades, _, _, _ in rated]
         total = sum(excess)
         features = tuple(
             Feature(name, value, expected, part / total if total else 0.0)
             for (_, name, value, expected), part in zip(rated, excess, strict=True)
         )
-        return Anomaly(min(score, COLD_CAP) if cold else score, features)
+        return Anomaly(score, features)
 
     def learn(self, event: BehaviourEvent, effect: Effect) -> None:
-        """Count the event; if it was allowed, teach the baselines.
-
-        A denied event counts in the rates, and no rate of the minute that it falls in is learned.
-        """
+        """Count an event that was let in, and teach the baselines by it. A denied one changes no score."""
         with self._lock:
+            if effect != "allow":
+                if event.principal in self._states:
+                    self._states.move_to_end(event.principal)
+                return
             state = self._state(event.principal)
             bucket = state.counts.bucket(event.time_s)
             fresh = bucket != state.bucket
             if fresh:
                 self._teach_rates(state, bucket)
             state.counts.add(bucket)
-            if effect != "allow":
-                state.tainted_until = bucket + BUCKETS
-                return
             state.events += 1
             for name in _EVENT_FEATURES:
                 if name in event.features:
@@ -150,20 +152,16 @@ class TailModel:
         return decades, name, value, math.expm1(mean)
 
     def _teach_rates(self, state: _State, bucket: int) -> None:
-        """Learn the counts of windows that are over: the short one at each new bucket, the minute once a minute."""
+        """Learn the counts of the windows that ended with the last bucket in which something was let in."""
         finished = state.bucket
         state.bucket = bucket
-        if not finished or finished < state.tainted_until:
-            return
-        short = state.counts.within(finished, SHORT_BUCKETS)
-        self._teach(state, "requests_10s", to_log(short), calibrate=True)
-        if finished >= state.minute + BUCKETS:
-            state.minute = finished
-            self._teach(state, "requests_1m", to_log(state.counts.within(finished, BUCKETS)), calibrate=True)
+        if finished:
+            for name, buckets in _RATES:
+                self._teach(state, name, to_log(state.counts.within(finished, buckets)), calibrate=True)
 
     def _teach(self, state: _State, name: str, x: float, *, calibrate: bool) -> None:
         tail, own = self._tails[name], state.baselines[name]
-        if calibrate and state.events >= COLD_EVENTS:
+        if calibrate and own.n >= COLD_LESSONS:
             mean, deviation = tail.expected(own)
             z = (x - mean) / deviation
             if z >= WINSOR_Z:
@@ -171,4 +169,4 @@ class TailModel:
                     z = WINSOR_Z - BIN
                 state.extremes.add(name)
             tail.calibrate(z)
-        tail.teach(own, x, everybody=own.n < _GLOBAL_LESSONS)
+        tail.teach(own, x, state.bucket * BUCKET_S, everybody=own.n < _GLOBAL_LESSONS)

@@ -1,8 +1,10 @@
 """Baselines and tails of one feature.
 
 Values are taken as ``log(1 + value)``. A baseline is an exponentially weighted mean and variance; a principal's is
-shrunk to the one of everybody by ``SHRINK`` pseudo-observations, so that a new principal is judged as everybody is. The
-tail of the normal distribution is widened where real traffic has shown heavier tails (a histogram of z).
+shrunk to the one of everybody, so that a new principal is judged as everybody is; as its own lessons come in, the mean
+of everybody fades out. A level that a principal held before stays usual for days (``Baseline.reach``), so that the
+morning after a quiet night is no anomaly. The tail of the normal distribution is widened where real traffic has shown
+heavier tails (a histogram of z).
 """
 
 from __future__ import annotations
@@ -13,13 +15,21 @@ from typing import Final
 import msgspec
 
 SHRINK: Final = 10.0
-MEMORY: Final = 200
-"""Observations after which a baseline forgets as fast as it learns."""
+"""Pseudo-observations of everybody's baseline in a principal's own."""
+ENOUGH: Final = 60
+"""Lessons after which everybody's mean has no say any more, and a principal's own mean is trusted as a level held."""
+REACH_S: Final = 10 * 86_400.0
+"""Time in which a level that is no longer held shrinks by the factor e towards the present one; half in a week."""
+MEMORY: Final = 120
+"""Observations after which a baseline forgets as fast as it learns; of a rate, ten minutes in which something is sent
+at least every five seconds."""
 GLOBAL_MEMORY: Final = 5000
 GLOBAL_WEIGHT: Final = 50
 """Pseudo-observations behind the first guess of everybody's baseline."""
 WINSOR_Z: Final = 3.0
-"""An observation teaches at most this many standard deviations above the mean: poisoning is slow."""
+"""An observation teaches the mean at most this many standard deviations above it: poisoning is slow."""
+SPREAD_Z: Final = 2.0
+"""The same for the variance, which would otherwise grow so fast that a throttled flood is usual within a minute."""
 BIN: Final = 0.25
 BINS: Final = 40
 PSEUDO: Final = 2000.0
@@ -55,22 +65,33 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 class Baseline:
-    """Exponentially weighted mean and variance of a logarithm."""
+    """Exponentially weighted mean and variance of a logarithm, and the highest mean that was held lately."""
 
-    __slots__ = ("mean", "n", "variance")
+    __slots__ = ("mean", "n", "reach", "time_s", "variance")
 
     def __init__(self, mean: float = 0.0, variance: float = 0.0, n: int = 0) -> None:
         self.mean = mean
         self.variance = variance
         self.n = n
+        self.reach = 0.0
+        self.time_s = 0.0
 
-    def learn(self, x: float, memory: int) -> None:
-        """Take one observation in; the last ``memory`` ones weigh."""
+    def learn(self, x: float, memory: int, spread: float = math.inf) -> None:
+        """Take one observation in; the last ``memory`` ones weigh. Above the mean, the variance grows by ``spread``
+        squared at most."""
         self.n = min(self.n + 1, memory)
         weight = 1.0 / self.n
         delta = x - self.mean
         self.mean += weight * delta
-        self.variance = (1.0 - weight) * (self.variance + weight * delta * delta)
+        wide = min(delta, spread)
+        self.variance = (1.0 - weight) * (self.variance + weight * wide * wide)
+
+    def hold(self, time_s: float) -> None:
+        """Follow the mean up at once and down over days. A time before the last one counts as the last."""
+        elapsed = max(0.0, time_s - self.time_s)
+        self.time_s += elapsed
+        if self.n >= ENOUGH:
+            self.reach = self.mean + max(0.0, self.reach - self.mean) * math.exp(-elapsed / REACH_S)
 
 
 class Tail:
@@ -87,7 +108,8 @@ class Tail:
     def expected(self, own: Baseline) -> tuple[float, float]:
         """Mean and standard deviation of the logarithm for a principal with baseline ``own``."""
         common, n = self.everybody, own.n
-        mean = (n * own.mean + SHRINK * common.mean) / (n + SHRINK)
+        foreign = SHRINK * max(0.0, 1.0 - n / ENOUGH)
+        mean = max((n * own.mean + foreign * common.mean) / (n + foreign), own.reach)
         variance = (n * own.variance + SHRINK * max(common.variance, self.scale.deviation**2)) / (n + SHRINK)
         if self.scale.count:
             count = max(math.expm1(mean), 0.5)
@@ -108,10 +130,11 @@ class Tail:
         for index in range(min(int(max(z, 0.0) / BIN), BINS) + 1):
             self._above[index] += 1
 
-    def teach(self, own: Baseline, x: float, *, everybody: bool) -> None:
-        """Take an allowed observation into the baselines, winsorised."""
+    def teach(self, own: Baseline, x: float, time_s: float, *, everybody: bool) -> None:
+        """Take an observation of what was let in into the baselines, winsorised."""
         mean, deviation = self.expected(own)
         x = min(x, mean + WINSOR_Z * deviation)
-        own.learn(x, MEMORY)
+        own.learn(x, MEMORY, SPREAD_Z * deviation if own.n >= ENOUGH else math.inf)
+        own.hold(time_s)
         if everybody:
             self.everybody.learn(x, GLOBAL_MEMORY)
