@@ -5,55 +5,82 @@ One process, no key, no network beyond the loopback interface.
 
 from __future__ import annotations
 
-import http.client
-import json
+import logging
+import shlex
 import shutil
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from guard.cli.demo_script import ACME_KEY, ALLOWED_MODEL, BURST_KEY, SCENES, Scene
-from guard.errors import ConfigError
-from guard.telemetry import setup
+from guard.cli.complaints import unusable
+from guard.cli.demo_script import ACME_KEY, ALLOWED_MODEL, ANOMALY_THRESHOLD, BURST_KEY, SCENES
+from guard.cli.demo_wire import Played, play
+from guard.cli.terminal import console, hanging, verdict_stands
+from guard.errors import ConfigError, GuardError
 
-_TIMEOUT_SECONDS: Final = 30
-_SHOWN_CHARACTERS: Final = 96
+_COLOURS: Final = {"ALLOW": "green", "DENY": "red", "REFUSE": "red", "OUTAGE": "bold red"}
+_INDENT: Final = 4
+_LABEL_WIDTH: Final = 10
 
 
 def demo(
-    once: Annotated[
-        bool, typer.Option("--once", help="Play the script and exit; the rule where no terminal is.")
-    ] = False,
-    directory: Annotated[Path, typer.Option("--dir", help="Where keys and the signed log are left.")] = Path(
-        "demo-log"
-    ),
+    once: Annotated[bool, typer.Option("--once", help="Ask nothing; so it is, too, where no terminal is.")] = False,
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where keys and the signed log are left.")
+    ] = Path("demo-log"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; asks nothing.")] = False,
 ) -> None:
-    """Play requests and attacks through the guard, then verify the signed log that they leave."""
+    """Play requests and attacks through the guard, then verify the log.
+
+    A mock model on this machine: no key, no network. Exits 1 if the log that was left does not verify.
+    """
+    out = console()
+    heard = _Heard()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(error, what="the directory cannot be made") from None
+    with verdict_stands():
+        if not as_json:
+            hanging(out, "[bold]policy-guard[/]", ": a mock model, and the guard in front of it.", indent=12)
+            out.print()
+        played = _perform(directory, heard, None if as_json else out)
+        if as_json:
+            whole = _tell_json(directory, played)
+        else:
+            whole = _after(out, directory, interactive=not once and sys.stdout.isatty() and sys.stdin.isatty())
+        if heard.lines:
+            raise GuardError(heard.summary(), where=str(directory), mend="mend what is said here, and play it again")
+        if not whole:
+            raise typer.Exit(1)
+
+
+def _perform(directory: Path, heard: _Heard, out: Console | None) -> list[Played]:
+    """Play all scenes, each shown on ``out`` when it is over."""
     from guard.config import load_config
     from guard.middleware import GuardMiddleware
     from guard.testing.mock_model import mock_model
     from guard.testing.server import serve
 
-    setup("error")
-    console = Console(highlight=False, soft_wrap=True)
-    config = load_config(environ={}, **_configuration(directory))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{error.strerror}", where=str(directory), mend="choose another --dir") from None
     model = mock_model()
-    middleware = GuardMiddleware(model, config)
-    console.print("[bold]policy-guard[/]: a mock model, the guard in front of it, and what passes between them.\n")
-    with serve(middleware) as url:
-        for number, scene in enumerate(SCENES, start=1):
-            _play(console, number, scene, url, model.state.received)
-    _after(console, directory, interactive=not once and sys.stdout.isatty() and sys.stdin.isatty())
+    middleware = GuardMiddleware(model, load_config(environ={}, **_configuration(directory)))
+    played: list[Played] = []
+    try:
+        with serve(middleware) as url:
+            for number, scene in enumerate(SCENES, start=1):
+                played.append(play(scene, url, model.state.received))
+                if out is not None:
+                    _show(out, number, played[-1])
+    except RuntimeError as error:
+        mend = "mend what is said here, or choose another --dir"
+        raise ConfigError(heard.summary() or str(error), where=str(directory), mend=mend) from None
+    return played
 
 
 def _configuration(directory: Path) -> dict[str, Any]:
@@ -67,132 +94,111 @@ def _configuration(directory: Path) -> dict[str, Any]:
         "providers": {"mock": {"external": True, "pci": False}},
         "tenants": {"acme": {"models": (ALLOWED_MODEL,)}},
         "identity": {"api_keys": keys},
+        "policy": {"settings": {"anomaly_threshold": ANOMALY_THRESHOLD}},
     }
+
+
+class _Heard(logging.Handler):
+    """The errors of this process's logs: told once at the end, instead of between the scenes."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: Counter[str] = Counter()
+        root = logging.getLogger()
+        root.handlers = [self]
+        root.setLevel(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = getattr(record, "guard", {})
+        if fields.get("error"):
+            self.lines[str(fields["error"])] += 1
+
+    def summary(self) -> str:
+        """Each error once, with how often it was heard."""
+        return "; ".join(f"{line} ({times} times)" if times > 1 else line for line, times in self.lines.items())
 
 
 # One scene ------------------------------------------------------------------------------------------------------------
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    body: bytes
-    streamed: bool
-
-
-def _play(console: Console, number: int, scene: Scene, url: str, received: list[Any]) -> None:
-    before = len(received)
-    answers = [_send(url, scene) for _ in range(scene.repeat)]
-    refused = [a for a in answers if a.status >= 400]
-    shown = refused[0] if refused else answers[-1]
-    verdict = "[green]ALLOW[/]" if not refused else f"[red]{'REFUSE' if shown.status in {400, 401, 413} else 'DENY'}[/]"
-    console.print(f"[bold]{number:2}  {escape(scene.title)}[/]  {verdict} {shown.status}")
-    if scene.repeat > 1:
-        _line(console, "passed", f"{len(answers) - len(refused)} of {len(answers)}")
+def _show(out: Console, number: int, played: Played) -> None:
+    verdict = f"{played.verdict} {played.status}"
+    head = f"[bold]{number:2}[/]  [{_COLOURS[played.verdict]}]{verdict:<12}[/]"
+    hanging(out, head, played.title, indent=16)
+    if played.requests > 1:
+        _line(out, "passed", f"{played.passed} of {played.requests}")
     else:
-        _line(console, "sent", _said(scene.body))
-    if len(received) == before:
-        _line(console, "provider", "received nothing")
-    elif scene.repeat == 1:
-        _line(console, "provider", _said(received[-1].body))
-    if shown.status >= 400:
-        for reason in _reasons(shown.body):
-            rule = f"{reason['rule']}: " if reason["rule"] else ""
-            _line(console, "why", f"{rule}{reason['title']}")
-            _line(console, "", reason["message"])
-            if reason["pointers"]:
-                _line(console, "where", ", ".join(reason["pointers"]))
-            if reason["remediation"]:
-                _line(console, "remedy", reason["remediation"])
-    else:
-        _line(console, "client", _spoken(shown))
-    console.print()
+        _line(out, "sent", played.sent)
+        _line(out, "provider", "received nothing" if played.provider is None else f"received: {played.provider}")
+    for reason in played.reasons:
+        rule = f"{reason['rule']}: " if reason["rule"] else ""
+        _line(out, "why", f"{rule}{reason['title']}")
+        _line(out, "", reason["message"])
+        if reason["pointers"]:
+            _line(out, "where", ", ".join(reason["pointers"]))
+        if reason["remediation"]:
+            _line(out, "remedy", reason["remediation"])
+    if played.client is not None:
+        _line(out, "client", f"received: {played.client}")
+    out.print()
 
 
-def _line(console: Console, label: str, text: str) -> None:
-    cut = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    console.print(f"    [dim]{label:<9}[/]{escape(cut)}")
-
-
-def _send(url: str, scene: Scene) -> _Answer:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
-    try:
-        body = scene.body if isinstance(scene.body, bytes) else json.dumps(scene.body).encode()
-        headers = {"content-type": "application/json", "authorization": f"Bearer {scene.key}"}
-        connection.request("POST", scene.path, body, headers)
-        answer = connection.getresponse()
-        streamed = (answer.getheader("content-type") or "").startswith("text/event-stream")
-        return _Answer(answer.status, answer.read(), streamed)
-    finally:
-        connection.close()
-
-
-def _said(body: dict[str, Any] | bytes) -> str:
-    """What a request asks, for people: its texts, or the raw body where it is not to be trusted."""
-    try:
-        document = json.loads(body, object_pairs_hook=_unambiguous) if isinstance(body, bytes) else body
-    except ValueError:
-        return body.decode(errors="replace") if isinstance(body, bytes) else ""
-    texts = []
-    for message in document["messages"]:
-        texts += [message["content"]] if message.get("content") else []
-        texts += [call["function"]["arguments"] for call in message.get("tool_calls", ())]
-    return " | ".join(texts)
-
-
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice")
-    return document
-
-
-def _reasons(body: bytes) -> list[dict[str, Any]]:
-    document = json.loads(body)
-    reasons: list[dict[str, Any]] = document.get("reasons") or document["error"]["details"]["reasons"]
-    return reasons
-
-
-def _spoken(answer: _Answer) -> str:
-    """The text of an answer; the concatenated deltas of a stream."""
-    if not answer.streamed:
-        document = json.loads(answer.body)
-        if "choices" in document:
-            return str(document["choices"][0]["message"]["content"])
-        return "".join(block.get("text", "") for block in document["content"])
-    pieces = []
-    for line in answer.body.decode().splitlines():
-        if line.startswith("data: {"):
-            event = json.loads(line.removeprefix("data: "))
-            if event.get("type") == "content_block_delta":
-                pieces.append(event["delta"].get("text", ""))
-    return "".join(pieces)
+def _line(out: Console, label: str, text: str) -> None:
+    head = f"{' ' * _INDENT}[dim]{label:<{_LABEL_WIDTH}}[/]"
+    hanging(out, head, text, indent=_INDENT + _LABEL_WIDTH)
 
 
 # The log --------------------------------------------------------------------------------------------------------------
 
 
-def _after(console: Console, directory: Path, *, interactive: bool) -> None:
+def _tell_json(directory: Path, played: list[Played]) -> bool:
+    from guard.record.verify import verify
+
+    report = verify(directory / "log")
+    scenes = [msgspec.to_builtins(each) for each in played]
+    document = {"scenes": scenes, "log": str(directory / "log"), "verification": msgspec.Raw(report.to_json())}
+    typer.echo(msgspec.json.encode(document))
+    return report.exit_code == 0
+
+
+def _after(out: Console, directory: Path, *, interactive: bool) -> bool:
+    """Verify the log, and one that was changed; returns whether the log is whole."""
     from guard.cli.log import print_verification
 
     log = directory / "log"
-    console.print(f"Every decision above is in the signed log in [bold]{escape(str(log))}[/],")
-    console.print(f"signed by the key in [bold]{escape(str(directory / 'keys'))}[/].\n")
+    hanging(out, "", f"The decisions above are in the log {log}, signed by the key in {directory / 'keys'}.", indent=0)
     if interactive:
-        console.input("Press Enter to verify it. ")
-    console.print(f"[dim]$ guard log verify {escape(str(log))}[/]")
-    print_verification(log)
-    if not interactive:
-        console.print("\nTry: guard log tail --dir", escape(str(log)))
-        return
-    console.input("\nPress Enter to change one byte of a copy and verify that. ")
-    copy, changed = _tampered(log)
-    console.print(f"[dim]changed byte {changed[1]} of {escape(str(changed[0]))}[/]")
-    console.print(f"[dim]$ guard log verify {escape(str(copy))}[/]")
-    print_verification(copy)
+        _wait(out, "Press Enter to verify it. ")
+    _command(out, f"guard log verify {shlex.quote(str(log))}")
+    whole = print_verification(log) == 0
+    if interactive:
+        _wait(out, "Press Enter to change one byte of a copy, and verify that. ")
+        copy, segment, offset = _tampered(log)
+        hanging(out, "", f'{segment}, byte {offset}: "deny" is now "eeny".', indent=0)
+        _command(out, f"guard log verify {shlex.quote(str(copy))}")
+        print_verification(copy)
+    out.print("\nGo on with:")
+    place = shlex.quote(str(directory))
+    for command, purpose in (
+        (f"guard log tail --dir {place}", "the decisions, a line each"),
+        (f"guard log show last --dir {place}", "one decision in plain sentences"),
+        ("guard init", "a configuration and a policy of your own"),
+    ):
+        hanging(out, f"  {command}".replace("[", r"\[").ljust(42), purpose, indent=42)
+    return whole
 
 
-def _tampered(log: Path) -> tuple[Path, tuple[Path, int]]:
-    """A copy of the log with one byte of its first segment changed."""
+def _wait(out: Console, question: str) -> None:
+    with suppress(EOFError):
+        out.input(f"\n{question}")
+
+
+def _command(out: Console, text: str) -> None:
+    hanging(out, "\n[dim]$ [/]", text, indent=2)
+
+
+def _tampered(log: Path) -> tuple[Path, Path, int]:
+    """A copy of the log with one byte of its first segment changed; that segment, and where."""
     copy = log.with_name("log-tampered")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(log, copy)
@@ -202,4 +208,4 @@ def _tampered(log: Path) -> tuple[Path, tuple[Path, int]]:
     data[offset] ^= 0x01
     segment.chmod(0o600)
     segment.write_bytes(data)
-    return copy, (segment, offset)
+    return copy, segment, offset

@@ -10,6 +10,8 @@ ACME_KEY: Final = "demo-acme-0b7c5d1e9f2a4c6e8d3b"
 BURST_KEY: Final = "demo-burst-6a1f3c5e7d9b2a4c8e0f"
 ALLOWED_MODEL: Final = "small-1"
 BURST_REQUESTS: Final = 80
+ANOMALY_THRESHOLD: Final = 0.6
+"""Below the default, which never denies a newcomer by behaviour alone; and in this script everybody is a newcomer."""
 
 CHAT: Final = "/v1/chat/completions"
 MESSAGES: Final = "/v1/messages"
@@ -92,7 +94,7 @@ SCENES: Final = (
     ),
     Scene(title="An API key that nobody issued", path=CHAT, body=_chat("Hello!"), key="stolen-key"),
     Scene(
-        title=f"A burst: {BURST_REQUESTS} requests in a row from one caller",
+        title=f"A burst: {BURST_REQUESTS} requests from a new caller (anomaly_threshold is {ANOMALY_THRESHOLD} here)",
         path=CHAT,
         body=_chat("Again!"),
         key=BURST_KEY,

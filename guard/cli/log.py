@@ -1,34 +1,51 @@
 """``guard log``: read, explain and verify the signed log.
 
 Exit codes: 0 done; 1 not found or failed; 3 usage. ``verify``: 0 whole, 1 tampered, 2 torn tail (or unanchored under
-``--require-anchor``), 3 usage.
+``--require-anchor``), 3 nothing was verified. A directory may be the log, one origin of it, or the state directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from guard.cli.complaints import complain, unusable, warn
+from guard.cli.terminal import console, hanging, mute, printable, verdict_stands
 from guard.config import load_config
+from guard.errors import GuardError
+from guard.policy.document import restore
 from guard.record.report import EXIT_USAGE, EXIT_WHOLE, Report
-from guard.record.verify import UsageError, read_trust
+from guard.record.verify import find_origins, read_trust
 from guard.record.verify import verify as verify_log
 from guard.review.explain import explain, when
-from guard.review.query import Exchange, Filter, LogReader, effects, rules
+from guard.review.query import Exchange, Filter, LogReader, RecordNotFound, effects, rules
 from guard.types import DecisionRecord
 
-app = typer.Typer(name="log", help="Read, explain and verify the signed log.", no_args_is_help=True)
+app = typer.Typer(
+    name="log", help="Read, explain and verify the signed log.", no_args_is_help=True, rich_markup_mode=None
+)
 
-_COLOURS: Final = {"allow": "green", "deny": "red", "WHOLE": "green", "TORN TAIL": "yellow", "TAMPERED": "bold red"}
+_COLOURS: Final = {
+    "allow": "green",
+    "deny": "red",
+    "WHOLE": "green",
+    "TORN TAIL": "yellow",
+    "INCOMPLETE": "yellow",
+    "TAMPERED": "bold red",
+}
+_KINDS: Final = ("decision", "outcome", "open", "close", "heartbeat", "recovery")
+_TIME_WIDTH: Final = 26
+_TITLE_WIDTH: Final = 14
+_SHORT: Final = 12
 
 Directory = Annotated[
-    Path | None, typer.Option("--dir", "-d", help="The log's directory; else the configuration's state_directory/log.")
+    Path | None,
+    typer.Option("--dir", "-d", metavar="DIR", help="The log or its state directory; else the configuration's."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")]
 
@@ -37,39 +54,50 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")
 def tail(
     *,
     directory: Directory = None,
-    count: Annotated[int, typer.Option("-n", min=0, help="How many records.")] = 20,
+    count: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many records.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with records as they are committed.")] = False,
-    effect: Annotated[str | None, typer.Option(help="Only records with this effect: allow or deny.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Only records in which this rule spoke.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only records of this kind: decision, outcome, open ...")] = None,
-    record_id: Annotated[str, typer.Option("--id", help="Only the exchange whose id begins so.")] = "",
-    as_json: Json = False,
+    effect: Annotated[str | None, typer.Option(metavar="EFFECT", help="Only allow, or only deny.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="ID", help="Only records in which this rule spoke.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help=f"Only records of this kind: {', '.join(_KINDS)}.")
+    ] = None,
+    record_id: Annotated[str, typer.Option("--id", metavar="ID", help="Only the exchange whose id begins so.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, a record on each line.")] = False,
 ) -> None:
     """Show the last records, a line each."""
     if effect not in (None, "allow", "deny"):
         raise typer.BadParameter("--effect is allow or deny")
+    if kind is not None and kind not in _KINDS:
+        raise typer.BadParameter(f"--kind is one of {', '.join(_KINDS)}")
     reader = LogReader(_directory(directory))
     wanted = Filter(effect=effect, rule=rule, kind=kind, id_prefix=record_id)
-    console = _console()
+    out = console()
     # Followed from before the last ones are read, so that none falls between; those seen twice are shown once.
     coming = reader.follow(wanted) if follow else iter(())
     last = reader.tail(count, wanted)
-    _print_records(console, last, as_json=as_json)
+    if not last and count and not follow:
+        warn("no record is such")
+    _print_records(out, last, as_json=as_json)
     shown = {record["id"] for record in last}
-    _print_records(console, (record for record in coming if record["id"] not in shown), as_json=as_json)
+    _print_records(out, (record for record in coming if record["id"] not in shown), as_json=as_json)
     _warn_of_unreadable(reader)
 
 
 @app.command()
 def show(
-    decision_id: Annotated[str, typer.Argument(metavar="ID|last", help="A decision's id, its beginning, or last.")],
+    decision_id: Annotated[str, typer.Argument(metavar="ID", help="A decision's id, its beginning, or: last")],
     directory: Directory = None,
+    policy_input: Annotated[
+        bool, typer.Option("--input", help="Only what the policy saw, as guard policy eval -i takes it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Explain one decision in plain sentences."""
     reader = LogReader(_directory(directory))
     exchange = reader.find(decision_id)
-    if as_json:
+    if policy_input:
+        _print_input(exchange)
+    elif as_json:
         typer.echo(msgspec.json.encode(exchange))
     else:
         print_explanation(exchange)
@@ -78,23 +106,37 @@ def show(
 
 @app.command()
 def verify(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The log, or one origin of it.")] = None,
-    trust: Annotated[Path | None, typer.Option(help="File of trusted verifier keys, one vkey a line.")] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="The log, one origin of it, or its state directory; else configured."),
+    ] = None,
+    trust: Annotated[Path | None, typer.Option(metavar="FILE", help="Trusted verifier keys, one vkey a line.")] = None,
     require_anchor: Annotated[bool, typer.Option("--require-anchor", help="Exit 2 if no anchor is known.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Verify the log, and say what is not proven. Exits 0 whole, 1 tampered, 2 torn tail, 3 usage."""
+    """Verify the log, and say what is not proven.
+
+    Exits 0 whole, 1 tampered, 2 torn tail or an anchor is required and missing, 3 nothing was verified.
+    """
     try:
         keys = None if trust is None else read_trust(trust)
         report = verify_log(_directory(directory), trust=keys, require_anchor=require_anchor)
-    except UsageError as error:
-        for label, text in (("error", error.what), ("where", error.where), ("mend ", error.mend)):
-            typer.echo(f"{label}: {text}", err=True)
+    except GuardError as error:
+        complain(error)
         raise typer.Exit(EXIT_USAGE) from None
-    if as_json:
-        typer.echo(report.to_json())
-    else:
-        print_report(report)
+    except OSError as error:
+        complain(unusable(error, what="the log cannot be read, so nothing was verified"))
+        raise typer.Exit(EXIT_USAGE) from None
+    try:
+        with verdict_stands():
+            if as_json:
+                typer.echo(report.to_json())
+            else:
+                print_report(report)
+    except OSError as error:
+        mute()
+        complain(unusable(error, what="the report cannot be written"))
+        raise typer.Exit(report.exit_code or EXIT_USAGE) from None
     if report.exit_code != EXIT_WHOLE:
         raise typer.Exit(report.exit_code)
 
@@ -108,64 +150,79 @@ def print_verification(directory: Path) -> int:
 
 def print_report(report: Report) -> None:
     """Print a report for people."""
-    console = _console()
-    for line in report.lines():
+    out = console()
+    for line in map(printable, report.lines()):
         headline, colon, rest = line.partition(":")
         if headline in _COLOURS:
-            console.print(f"[{_COLOURS[headline]}]{headline}[/]{colon}{_safe(rest)}")
+            hanging(out, f"[{_COLOURS[headline]}]{headline}[/]{colon} ", rest.lstrip(), indent=len(headline) + 2)
         else:
-            console.print(_safe(line))
+            hanging(out, "  ", line.lstrip(), indent=4)
 
 
 def print_explanation(exchange: Exchange) -> None:
     """Print a decision in plain sentences."""
-    console = _console()
+    out = console()
     for section in explain(exchange):
         for number, sentence in enumerate(section.sentences):
             title = section.title if number == 0 else ""
-            console.print(f"[bold]{title:<14}[/]{_safe(sentence)}")
+            hanging(out, f"[bold]{title:<{_TITLE_WIDTH}}[/]", printable(sentence), indent=_TITLE_WIDTH)
 
 
-def _safe(text: str) -> str:
-    """Text of a log as rich prints it: a tampered log must not drive the reader's terminal."""
-    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+def _print_input(exchange: Exchange) -> None:
+    recorded = exchange.decision["policy_input"]
+    if recorded is None:
+        raise RecordNotFound(
+            "no policy was asked", where=f"decision {exchange.decision['id']}", mend="guard log show says why"
+        )
+    typer.echo(msgspec.json.format(msgspec.json.encode(restore(recorded)), indent=2))
 
 
 def _directory(given: Path | None) -> Path:
-    return given if given is not None else load_config().state_directory / "log"
+    """The log in a state directory, or what was given."""
+    place = load_config().state_directory if given is None else given
+    return place if given is not None and find_origins(place) else _log_in(place)
 
 
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+def _log_in(place: Path) -> Path:
+    inner = place / "log"
+    return inner if inner.is_dir() else place
 
 
-def _print_records(console: Console, records: Iterable[DecisionRecord], *, as_json: bool) -> None:
+def _print_records(out: Console, records: Iterable[DecisionRecord], *, as_json: bool) -> None:
     for record in records:
         if as_json:
             typer.echo(msgspec.json.encode(record, order="deterministic"))
         else:
-            console.print(_line(record))
+            _print_record(out, record)
 
 
-def _line(record: DecisionRecord) -> str:
-    """One record on one line, as rich markup."""
+def _print_record(out: Console, record: DecisionRecord) -> None:
+    """One record on one line; a narrow terminal gets the rest below."""
     spoken = ", ".join(rules(record))
     if record["kind"] == "decision":
         what, effect = record["what"], record["decision"]["effect"]
-        colour = _COLOURS[effect]
+        colour, head, subject = _COLOURS[effect], effect, str(record["id"])
         target = " ".join(str(part) for part in (what["method"], what["route"], what["model"]) if part)
-        who = record["who"]["id"] or record["who"]["type"]
-        text = f"[{colour}]{effect:<9}[/]{_safe(str(record['id']))}  {_safe(who)}  {_safe(target)}  {_safe(spoken)}"
+        rest = [_who(record["who"], short=out.is_terminal), target, spoken]
     elif record["kind"] == "outcome":
         verdict = "deny" if "deny" in effects(record) else "allow"
-        fate = record["aborted"] or "sent"
-        text = f"  outcome {_safe(str(record['decision_ref']))}  {_safe(str(record['status']))}  {_safe(fate)}"
-        text += f"  [{_COLOURS[verdict]}]{verdict}[/]  {_safe(spoken)}"
+        colour, head, subject = "dim", "outcome", str(record["decision_ref"])
+        rest = [str(record["status"] or "no answer"), record["aborted"] or "sent", verdict, spoken]
     else:
-        text = f"{_safe(record['kind']):<9}record {record['seq']} of {_safe(record['origin'])}"
-    return f"[dim]{when(record)}[/]  {text}".rstrip()
+        colour, head, subject = "dim", record["kind"], f"record {record['seq']} of {record['origin']}"
+        rest = []
+    text = "  ".join(part for part in (subject, *rest) if part)
+    lead = f"[dim]{when(record)}[/]  [{colour}]{printable(head):<9}[/]"
+    hanging(out, lead, printable(text), indent=_TIME_WIDTH + 9)
+
+
+def _who(who: Mapping[str, Any], *, short: bool) -> str:
+    """The pseudonym; on a terminal the part of it that tells callers apart."""
+    name = str(who["id"] or who["type"])
+    digits = name.rpartition(":")[2]
+    return f"{digits[:_SHORT]}…" if short and name.startswith("hmac:") else name
 
 
 def _warn_of_unreadable(reader: LogReader) -> None:
     if reader.unreadable:
-        typer.echo(f"warning: {reader.unreadable} lines are no records; run: guard log verify", err=True)
+        warn(f"{reader.unreadable} lines are no records; run: guard log verify")

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from guard import rego
+from guard.cli.complaints import complain, warn
+from guard.cli.terminal import verdict_stands
 from guard.config import OpaConfig, load_config
 from guard.errors import ConfigError, Diagnostic, GuardError, PolicyEvaluationError, PolicyInvalid
 from guard.policy.bundle import Bundle, bundle_data, load_bundle
@@ -23,29 +26,45 @@ from guard.policy.embedded import MAX_STEPS, compile_bundle
 from guard.policy.metadata import diagnostics
 from guard.policy.runner import Report, run_tests
 
-app = typer.Typer(name="policy", help="Check, test, try out and hand over policies.", no_args_is_help=True)
+app = typer.Typer(
+    name="policy",
+    help="Check, test, try out and hand over policies.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-Directories = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories or files of policies.")]
+Directories = Annotated[list[Path], typer.Argument(metavar="DIR", help="Directories or files of policies.")]
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="A guard.toml whose providers, tenants and settings become data.")
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="A guard.toml whose providers, tenants and settings become data."
+    ),
 ]
 NoShipped = Annotated[bool, typer.Option("--no-shipped", help="Leave out the policies that come with the guard.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
+
+
+_GIVE_INPUT: Final = "give a JSON file, for example of: guard log show last --input"
+_HEAD: Final = re.compile(r"^(?:deny|obligations)\b", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"^package\s+(\S+)", re.MULTILINE)
 
 
 @app.command()
 def check(
     directories: Directories, *, config: Config = None, no_shipped: NoShipped = False, as_json: AsJson = False
 ) -> None:
-    """Compile policies and their tests, and hold every rule against its annotation."""
+    """Compile policies and tests, and check the annotations.
+
+    Compiles modules and tests together with the shipped policies, and holds every rule against its METADATA.
+    """
     try:
         bundle = _load(directories, config, no_shipped=no_shipped)
         compile_bundle({**bundle.modules, **bundle.tests}, bundle.data)
     except PolicyInvalid as error:
         if as_json:
-            typer.echo(json.dumps({"ok": False, "errors": [_as_json(d) for d in error.diagnostics]}))
+            typer.echo(json.dumps({"ok": False, "errors": diagnostics_as_json(error)}))
         else:
-            _report_invalid(error)
+            complain(error)
         raise typer.Exit(1) from None
     if as_json:
         rules = {identifier: rule.mode for identifier, rule in sorted(bundle.rules.items())}
@@ -56,6 +75,10 @@ def check(
         f"ok: {len(bundle.modules)} modules, {len(bundle.rules)} rules ({shadow} in shadow mode), "
         f"revision {bundle.revision}"
     )
+    for identifier, rule in sorted(bundle.rules.items()):
+        if rule.location.file in bundle.own:
+            typer.echo(f"  {identifier:<10} {rule.mode:<8} {rule.title}  ({rule.location})")
+    _warn_of_silence(bundle)
 
 
 @app.command(name="test")
@@ -66,46 +89,54 @@ def run_test_rules(
     no_shipped: NoShipped = False,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every test, not only failures.")] = False,
-    run: Annotated[str, typer.Option("--run", "-r", help="Only tests whose name matches this pattern (RE2).")] = "",
+    run: Annotated[
+        str, typer.Option("--run", "-r", metavar="PATTERN", help="Only tests whose name matches (RE2).")
+    ] = "",
     coverage: Annotated[bool, typer.Option("--coverage", help="Tell which lines no test reached.")] = False,
 ) -> None:
-    """Run every ``test_`` rule of the directories, as ``opa test`` does."""
+    """Run every test_ rule of the directories, as opa test does."""
     bundle = _load_or_exit(directories, config, no_shipped=no_shipped)
     try:
         report = run_tests(bundle, pattern=run, coverage=coverage)
     except PolicyInvalid as error:
-        _report_invalid(error)
+        complain(error)
         raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps(report.as_json()))
-    else:
-        _tell(report, verbose=verbose)
+    with verdict_stands():
+        if as_json:
+            typer.echo(json.dumps(report.as_json()))
+        else:
+            _tell(report, verbose=verbose)
     if not report.results:
-        _complain("no test was run", mend="name rules test_… in files named *_test.rego")
+        complain(GuardError("no test was run", mend="name rules test_… in files named *_test.rego"))
     raise typer.Exit(0 if report.ok else 1)
 
 
 @app.command(name="eval")
 def evaluate(
-    query: Annotated[str, typer.Argument(help="A query, for example data.guard.decision.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="For example: data.guard.decision")],
     *,
-    data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="A directory or file of policies.")] = None,
-    input_file: Annotated[Path | None, typer.Option("--input", "-i", help="The input, JSON; - is stdin.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", "-d", metavar="DIR", help="A directory or file of policies; may be repeated."),
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="The input, JSON; - is stdin.")
+    ] = None,
     config: Config = None,
     no_shipped: NoShipped = False,
     strict: Annotated[bool, typer.Option("--strict-builtin-errors", help="A failing built-in is an error.")] = False,
 ) -> None:
-    """Print what ``opa eval --format json`` prints."""
+    """Evaluate a query, and print what opa eval --format json prints."""
     bundle = _load_or_exit(data or [], config, no_shipped=no_shipped)
     arguments: dict[str, Any] = {} if input_file is None else {"input": _input(input_file)}
     try:
         program = compile_bundle(bundle.modules, bundle.data)
         result = program.query(query, **arguments, max_steps=MAX_STEPS, strict_builtin_errors=strict, exact=True)
     except rego.CompileError as error:
-        _report_invalid(PolicyInvalid(diagnostics(error)))
+        complain(PolicyInvalid(diagnostics(error)))
         raise typer.Exit(1) from None
     except PolicyInvalid as error:
-        _report_invalid(error)
+        complain(error)
         raise typer.Exit(1) from None
     except rego.RegoError as error:
         raise PolicyEvaluationError(str(error), where=query, mend="correct the policy or the input") from None
@@ -116,9 +147,10 @@ def evaluate(
 def push(
     directories: Directories,
     *,
-    url: Annotated[str, typer.Option(help="The OPA server; else the configuration's policy.opa.url.")] = "",
+    url: Annotated[str, typer.Option(metavar="URL", help="The OPA server; else policy.opa.url.")] = "",
     config: Config = None,
     no_shipped: NoShipped = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put policies and data onto an OPA server."""
     from guard.policy.opa import OpaEngine
@@ -137,6 +169,9 @@ def push(
             await engine.stop()
 
     asyncio.run(put())
+    if as_json:
+        typer.echo(json.dumps({"url": target.url, "modules": sorted(bundle.modules), "revision": bundle.revision}))
+        return
     typer.echo(f"pushed {len(bundle.modules)} modules, revision {bundle.revision}, to {target.url}")
 
 
@@ -177,7 +212,7 @@ def _load_or_exit(directories: Sequence[Path], config: Path | None, *, no_shippe
     try:
         return _load(directories, config, no_shipped=no_shipped)
     except PolicyInvalid as error:
-        _report_invalid(error)
+        complain(error)
         raise typer.Exit(1) from None
 
 
@@ -185,8 +220,14 @@ def _input(path: Path) -> Any:
     try:
         text = sys.stdin.read() if path == Path("-") else path.read_text("utf-8")
         return json.loads(text)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the input cannot be read: {error}", where=str(path), mend="give a JSON file") from None
+    except OSError as error:
+        raise ConfigError(f"the input cannot be read: {error.strerror}", where=str(path), mend=_GIVE_INPUT) from None
+    except json.JSONDecodeError as error:
+        what = f"the input is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise ConfigError(what, where=str(path), mend=_GIVE_INPUT) from None
+    except (ValueError, RecursionError) as error:
+        what = f"the input is not JSON in UTF-8: {type(error).__name__}"
+        raise ConfigError(what, where=str(path), mend=_GIVE_INPUT) from None
 
 
 def _tell(report: Report, *, verbose: bool) -> None:
@@ -215,19 +256,23 @@ def _tell(report: Report, *, verbose: bool) -> None:
         typer.echo(f"coverage: {report.coverage.percent:.1f} %")
 
 
-def _report_invalid(error: PolicyInvalid) -> None:
-    for diagnostic in error.diagnostics:
-        place = diagnostic.file or ("query" if diagnostic.row else "")
-        place += f":{diagnostic.row}:{diagnostic.col}" if diagnostic.row else ""
-        _complain(f"{diagnostic.message} ({diagnostic.code})", where=place)
-    mend = "correct the places above; policies/README.md says what a rule needs"
-    _complain(f"{len(error.diagnostics)} error(s) in the policies", mend=mend)
+def _warn_of_silence(bundle: Bundle) -> None:
+    """Policies that load and that nobody would ask: allowed, since helpers look the same."""
+    own = sorted(bundle.own & bundle.modules.keys())
+    if not own:
+        warn("no file NAME.rego was found, only the shipped policies were checked")
+    for file in own:
+        package = _PACKAGE.search(bundle.modules[file])
+        head = _HEAD.search(bundle.modules[file])
+        if package and head and not package[1].startswith("guard."):
+            row = bundle.modules[file].count("\n", 0, head.start()) + 1
+            outside = f"package {package[1]} is not directly under guard.rules"
+            warn(f"{file}:{row}: {outside}: nothing asks this rule, unless policy.entrypoint does")
 
 
-def _complain(what: str, *, where: str = "", mend: str = "") -> None:
-    from guard.cli import report
-
-    typer.echo(report(GuardError(what, where=where, mend=mend)), err=True)
+def diagnostics_as_json(error: PolicyInvalid) -> list[dict[str, Any]]:
+    """The errors of policies, for programs."""
+    return [_as_json(diagnostic) for diagnostic in error.diagnostics]
 
 
 def _as_json(diagnostic: Diagnostic) -> dict[str, Any]:

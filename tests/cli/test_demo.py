@@ -20,9 +20,9 @@ def test_the_demo_plays_and_leaves_a_log_that_verifies(tmp_path: Path, capsys: p
     for _ in range(2):
         assert main(["demo", "--once", "--dir", str(directory)]) == 0
         shown = capsys.readouterr().out
-        verdicts = [line.split("  ")[-1] for line in shown.splitlines() if line[:2].strip().isdigit()]
-        assert [int(verdict.split()[-1]) for verdict in verdicts[:-1]] == EXPECTED
-        assert verdicts[-1] == "DENY 403", "the burst is stopped"
+        verdicts = [line.split()[1:3] for line in shown.splitlines() if line[:2].strip().isdigit()]
+        assert [int(status) for _, status in verdicts[:-1]] == EXPECTED
+        assert verdicts[-1] == ["DENY", "403"], "the burst is stopped"
         for rule in ("PII-002", "SEC-001", "SEC-002", "MOD-001", "BEH-001"):
             assert f"{rule}: " in shown
         assert "jane.roe@northwind-traders.com" in shown

@@ -43,7 +43,7 @@ def test_init_into_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest
     (tmp_path / "file").write_text("")
     assert main(["init", str(tmp_path / "file")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: cannot be written")
+    assert error.startswith("error: the file cannot be written")
     assert "\nwhere: " in error
     assert "\nmend:  " in error
 
