@@ -19,7 +19,9 @@ test: $(READY) ## the tests, without the slow ones
 	@$(PY) -m pytest -n auto -m 'not slow' $(ARGS)
 
 test-all: $(READY) ## the tests, slow ones included
-	@$(PY) -m pytest -n auto $(ARGS)
+	@$(PY) -m pytest -n auto --ignore tests/compat $(ARGS)
+# The matrix starts every server once; with xdist each worker would.
+	@$(PY) -m pytest tests/compat $(ARGS)
 
 lint: $(READY) ## style and formatting
 	@$(PY) -m ruff check .
@@ -40,6 +42,7 @@ check: lint types imports test-all ## all of the above
 
 docs: $(READY) ## refresh the tables of docs/configuration.md and docs/errors.md
 	@$(PY) -m tests.house.pages
+	@$(PY) -m tests.house.config_schema
 
 wheel: $(READY) ## dist/*.whl and the source distribution
 	@$(PY) -m build --no-isolation

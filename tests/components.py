@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -22,3 +23,14 @@ def require(program: str) -> str:
     if os.environ.get("GUARD_REQUIRE_ALL") == "1":
         pytest.fail(HOW[program])
     pytest.skip(HOW[program])
+
+
+def require_package(distribution: str) -> None:
+    """Skip (fail under ``GUARD_REQUIRE_ALL=1``) where an optional distribution is not installed."""
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        how = f"needs {distribution}: pip install --group compat"
+        if os.environ.get("GUARD_REQUIRE_ALL") == "1":
+            pytest.fail(how)
+        pytest.skip(how)

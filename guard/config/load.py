@@ -39,7 +39,7 @@ def load_config(
     defaults. Raises ``ConfigError``.
     """
     environment = os.environ if environ is None else environ
-    file = _find(path, environment)
+    file = find_config_file(path, environment)
     text, values = _read(file) if file else ("", {})
     if file:
         _anchor_paths(values, file.parent)
@@ -50,8 +50,9 @@ def load_config(
         raise ConfigError("\n".join(_explain(error, file, text)), mend="see docs/configuration.md") from None
 
 
-def _find(path: str | Path | None, environ: Mapping[str, str]) -> Path | None:
-    named = path or environ.get("GUARD_CONFIG")
+def find_config_file(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file that ``load_config`` reads; ``None`` where the defaults stand. Raises ``ConfigError``."""
+    named = path or (os.environ if environ is None else environ).get("GUARD_CONFIG")
     if named:
         file = Path(named)
         if not file.is_file():

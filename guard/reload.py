@@ -1,0 +1,246 @@
+"""Hot reload: a configuration or policy that was edited replaces the running one, whole or not at all.
+
+A thread of its own watches ``guard.toml`` and the policy directories, reads and compiles what changed, and hands the
+result to the event loop, which swaps one reference. Requests that are under way end under the services with which they
+began. Whatever fails, the last good ones go on deciding, and the failure is said: in the log, in ``ReloadState`` and
+in the counters of the heartbeats.
+
+The kernel's notices (``watchfiles``) only make it quick. What counts is the state of the files, which is compared every
+``poll_seconds`` in any case: notices get lost on network file systems, and with symbolic links that are swapped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import watchfiles
+
+from guard.config import GuardConfig, load_config
+from guard.config.load import find_config_file
+from guard.errors import GuardError
+from guard.telemetry import get_logger
+
+POLL_SECONDS: Final = 2.0
+_SUFFIXES: Final = (".rego", ".json", ".yaml", ".yml", ".toml")
+# How long a change must be over before it is read: an editor writes a file in several steps.
+_SETTLE_MS: Final = 100
+_DEBOUNCE_MS: Final = 400
+
+_log = get_logger("guard.reload")
+_Prints = Mapping[str, tuple[int, ...] | None]
+
+
+class ConfigSource(msgspec.Struct, frozen=True):
+    """Where a configuration came from, so that it can be read again: its file and the keywords over it.
+
+    ``file`` is ``None`` where there was none; then only policies are watched.
+    """
+
+    file: Path | None
+    keywords: Mapping[str, Any] = {}
+
+    @classmethod
+    def of(cls, path: str | Path | None, keywords: Mapping[str, Any]) -> ConfigSource:
+        """The source that ``load_config(path, **keywords)`` reads. Raises ``ConfigError``."""
+        file = find_config_file(path)
+        # Made absolute once: a file that is removed later is an error then, and not a fall back to the defaults.
+        return cls(None if file is None else file.absolute(), dict(keywords))
+
+    def load(self) -> GuardConfig:
+        """The configuration as it stands now. Raises ``ConfigError``."""
+        return load_config(self.file, **self.keywords)
+
+
+class ReloadState(msgspec.Struct, frozen=True):
+    """How reloading fares. ``revision`` is that of the policies that decide; ``last_error`` is ``""`` unless the files
+    as they stand could not be taken."""
+
+    revision: str
+    reloads: int = 0
+    failures: int = 0
+    last_error: str = ""
+
+
+class Prepared(Protocol):
+    """What a changed configuration needs, built and not yet in use."""
+
+    @property
+    def revision(self) -> str:
+        """The revision of its policies."""
+        ...
+
+
+class Reloader:
+    """Watches, builds and hands over. ``prepare`` runs in the reloader's thread, ``adopt`` on the event loop."""
+
+    def __init__(
+        self,
+        source: ConfigSource,
+        config: GuardConfig,
+        *,
+        prepare: Callable[[GuardConfig], Prepared | None],
+        adopt: Callable[[Any], Coroutine[Any, Any, None]],
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """``config`` is what ``source`` gave. ``prepare`` gives ``None`` for files that change nothing, and raises
+        ``GuardError``. The files are looked at now: what is edited after this call is noticed."""
+        self.state = ReloadState("")
+        self._source = source
+        self._prepare = prepare
+        self._adopt = adopt
+        self._poll_seconds = poll_seconds
+        self._paths = watched(source, config)
+        self._seen: _Prints = fingerprint(self._paths)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._deaf = False
+
+    def start(self, revision: str) -> None:
+        """Begin to watch; what is built is adopted on the loop that runs now. ``revision`` is the one that decides."""
+        self.state = msgspec.structs.replace(self.state, revision=revision)
+        self._loop = asyncio.get_running_loop()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="guard-reload", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Watch no more; a reload that is under way is finished first."""
+        self._stopping.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if fingerprint(self._paths) == self._seen:
+                self._wait()
+            elif self._settled():
+                self._attempt()
+
+    def _settled(self) -> bool:
+        """Whether nobody is writing: the first half of a policy may be a policy, with half of its rules."""
+        before = fingerprint(self._paths)
+        return not self._stopping.wait(_SETTLE_MS / 1000) and fingerprint(self._paths) == before
+
+    def _attempt(self) -> None:
+        """Read, build and hand over. What changes meanwhile is of two moments, and is not used: it settles first."""
+        before = fingerprint(self._paths)
+        try:
+            config = self._source.load()
+            wanted = watched(self._source, config)
+            if more := [path for path in wanted if path not in self._paths]:
+                self._paths = [*self._paths, *more]
+                return
+            prepared = self._prepare(config)
+            if fingerprint(self._paths) != before:
+                return
+            if prepared is not None:
+                self._hand_over(prepared)
+        except Exception as error:  # noqa: BLE001 - whatever fails, the last good configuration goes on deciding
+            # The files of the failed configuration stay watched: it may be mended in any of them.
+            if fingerprint(self._paths) == before:
+                self._seen = before
+                self._failed(error)
+            return
+        # Where it stands on fewer files now, the next look finds them otherwise than seen, and nothing to do.
+        self._paths, self._seen = wanted, before
+        self._succeeded(prepared)
+
+    def _hand_over(self, prepared: Prepared) -> None:
+        loop = self._loop
+        assert loop is not None  # noqa: S101 - start has set it
+        adoption = self._adopt(prepared)
+        try:
+            future = asyncio.run_coroutine_threadsafe(adoption, loop)
+        except RuntimeError:  # the loop is closed: nobody is served any more
+            adoption.close()
+            self._stopping.set()
+            return
+        future.result()
+
+    def _succeeded(self, prepared: Prepared | None) -> None:
+        state = self.state
+        if prepared is None:
+            self.state = msgspec.structs.replace(state, last_error="")
+            if state.last_error:
+                _log.info("the files are again as the guard runs them", revision=state.revision)
+            return
+        self.state = ReloadState(prepared.revision, state.reloads + 1, state.failures)
+        _log.info("configuration and policies reloaded", revision=prepared.revision, count=self.state.reloads)
+
+    def _failed(self, error: Exception) -> None:
+        state = self.state
+        # The message of an error that is not ours may quote a file: its class must do.
+        said = str(error) if isinstance(error, GuardError) else type(error).__name__
+        self.state = msgspec.structs.replace(state, failures=state.failures + 1, last_error=said)
+        _log.error("the reload failed; the last good policies decide", error=said, revision=state.revision)
+
+    def _wait(self) -> None:
+        """Until something stirs, or ``poll_seconds`` have passed, or the guard stops."""
+        paths = [path for path in self._paths if os.path.exists(path)]  # noqa: PTH110
+        if not paths or self._deaf:
+            self._stopping.wait(self._poll_seconds)
+            return
+        notices = watchfiles.watch(
+            *paths,
+            watch_filter=_matters,
+            debounce=_DEBOUNCE_MS,
+            step=_SETTLE_MS,
+            stop_event=self._stopping,
+            rust_timeout=round(self._poll_seconds * 1000),
+            yield_on_timeout=True,
+            raise_interrupt=False,
+            ignore_permission_denied=True,
+        )
+        try:
+            next(notices, None)
+        except Exception as error:  # noqa: BLE001 - out of inotify watches, or a directory that vanished
+            if os.path.exists(paths[0]):  # noqa: PTH110
+                self._deaf = True
+                _log.warning("no notices of changes; files are compared", exception=type(error).__name__)
+        finally:
+            notices.close()
+
+
+def watched(source: ConfigSource, config: GuardConfig) -> list[str]:
+    """The files and directories on which a configuration stands."""
+    opa = config.policy.opa
+    credentials = (opa.token_file, opa.ca_file) if config.policy.engine == "opa" else ()
+    named = (source.file, *config.policy.directories, *credentials)
+    return list(dict.fromkeys(str(path) for path in named if path is not None))
+
+
+def fingerprint(paths: Sequence[str]) -> _Prints:
+    """What tells one state of the files from another; ``None`` for what is not there. Reads no content."""
+    prints: dict[str, tuple[int, ...] | None] = {}
+    for path in paths:
+        prints[path] = _print(path)
+        for root, directories, files in os.walk(path):
+            directories[:] = [name for name in directories if not name.startswith(".")]
+            for name in files:
+                if name.endswith(_SUFFIXES):
+                    file = os.path.join(root, name)  # noqa: PTH118 - walked every few seconds
+                    prints[file] = _print(file)
+    return prints
+
+
+def _print(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    if os.path.isdir(path):  # noqa: PTH112
+        return (status.st_ino,)
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _matters(_change: watchfiles.Change, path: str) -> bool:
+    """Files of the kinds that are read; and names without an ending: directories, and links that are swapped."""
+    _, ending = os.path.splitext(path)  # noqa: PTH122
+    return not ending or ending in _SUFFIXES

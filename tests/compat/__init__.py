@@ -1,0 +1,1 @@
+"""Frameworks x servers, over real sockets."""
