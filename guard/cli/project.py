@@ -117,8 +117,9 @@ def _route(route: Route, config: GuardConfig) -> str:
         return f"{route.path}{methods}  NOT inspected"
     provider = config.providers.get(route.provider or "")
     if provider is None:
-        unknown = f"provider {route.provider} has no entry in [providers]" if route.provider else "no provider named"
-        return f"{route.path}{methods}  inspected; {unknown}, taken for external"
+        if route.provider is None:
+            return f"{route.path}{methods}  inspected; no provider: calls of a model are taken for external"
+        return f"{route.path}{methods}  inspected; provider {route.provider} has no entry, taken for external"
     side = "external" if provider.external else "not external"
     return f"{route.path}{methods}  inspected; provider {route.provider}, {side}"
 

@@ -76,10 +76,10 @@ def test_check_as_json_tells_errors_too(project: Path, capsys: pytest.CaptureFix
 
 
 def test_check_says_what_a_route_leads_to(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A provider that nobody named is taken for external; the owner reads it before the first request."""
+    """A route without a provider leads out only with calls of a model; the owner reads it before the first request."""
     text = '[[routes]]\npath = "/a"\nprovider = "own"\n[[routes]]\npath = "/**"\n[providers.own]\nexternal = false\n'
     (project / "guard.toml").write_text(text)
     assert main(["check"]) == 0
     routes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("route")]
     assert routes[0].endswith("/a  inspected; provider own, not external")
-    assert routes[1].endswith("/**  inspected; no provider named, taken for external")
+    assert routes[1].endswith("/**  inspected; no provider: calls of a model are taken for external")
