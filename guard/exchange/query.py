@@ -19,7 +19,7 @@ def read_query(query: bytes, *, keyed: KeyedHash, limits: ReadLimits, field_name
     try:
         return reading.read_query(query, keyed=keyed, limits=limits, field_names=field_names)
     except ContentRefused as error:
-        return Content(media_type="", size_bytes=len(query), skipped=(Skipped("query", error.refusal),))
+        return Content(media_type="", size_bytes=len(query), skipped=(Skipped(pointer="query", reason=error.refusal),))
 
 
 def beside(body: Content, query: Content) -> Content:
