@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -13,13 +14,15 @@ from guard.keyed import KeyedHash
 from guard.obligations.redact import Edits
 from guard.types import Content, Skipped
 
+POINTER: Final = "query"
+
 
 def read_query(query: bytes, *, keyed: KeyedHash, limits: ReadLimits, field_names: frozenset[str]) -> Content:
     """The texts of a query string. One that does not read like a form is coverage, not a refusal: apps take any."""
     try:
         return reading.read_query(query, keyed=keyed, limits=limits, field_names=field_names)
     except ContentRefused as error:
-        return Content(media_type="", size_bytes=len(query), skipped=(Skipped(pointer="query", reason=error.refusal),))
+        return Content(media_type="", size_bytes=len(query), skipped=(Skipped(POINTER, error.refusal),))
 
 
 def beside(body: Content, query: Content) -> Content:
