@@ -41,8 +41,8 @@ class FlowingEvents:
         self._findings: list[Finding] = []
         self._incomplete: tuple[Incomplete, ...] = ()
         self._outcomes = head.detection.outcomes
+        self._headers = frozenset(head.duties.headers)
         self._size = 0
-        self._stopped = False
 
     async def feed(self, body: bytes, *, more: bool) -> None:
         """Inspect the events that this piece completes, then pass them."""
@@ -57,7 +57,7 @@ class FlowingEvents:
             judgement = await self._judge(Skipped("", "unreadable_stream"))
             verdict = denied_by_obligation(judgement.decision, ObligationFailed(what))
         if verdict is None and not more:
-            verdict = _stopping(await self._judge())
+            verdict = _stopping(await self._judge(), self._headers)
         if verdict is not None:
             await self._answer.stop(verdict)
             return
@@ -83,7 +83,7 @@ class FlowingEvents:
                 self._findings.append(msgspec.structs.replace(finding, segment=len(self._kept)))
                 self._kept.append(segments[finding.segment])
             news = True
-        return _stopping(await self._judge()) if news else None
+        return _stopping(await self._judge(), self._headers) if news else None
 
     def _windows_of(self, events: list[reading.Event]) -> tuple[list[Segment], list[int]]:
         """The new texts in their context, and where in each the new part begins."""
@@ -143,10 +143,17 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
 
 
-def _stopping(judgement: Judgement) -> Decision | None:
+def _stopping(judgement: Judgement, sent: frozenset[tuple[bytes, bytes]]) -> Decision | None:
+    """The decision that ends the stream, if this verdict does. ``sent`` are the headers that left with its head."""
     if judgement.decision.effect == "deny":
         return judgement.decision
-    if any(finding.type in judgement.duties.redactions for finding in judgement.findings):
+    if not sent.issuperset(judgement.duties.headers):
+        mend = "state the annotate obligation at the response stage whatever the findings are"
+        return denied_by_obligation(
+            judgement.decision, ObligationFailed("a header became due after the head of the stream", mend=mend)
+        )
+    redactions = judgement.duties.redactions
+    if any(f.type in redactions and redactions[f.type].name != "keep" for f in judgement.findings):
         what = "a redaction became due in a stream that already flows"
         mend = "state the redact obligation at the response stage whatever the findings are"
         return denied_by_obligation(judgement.decision, ObligationFailed(what, mend=mend))

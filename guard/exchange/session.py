@@ -179,6 +179,8 @@ class Session:
 
         The query string in ``scope`` is rewritten with it. Raises ``ObligationFailed``.
         """
+        # The query belongs to this judgement only: a later message of a connection comes without one.
+        query, self._query = self._query, None
         if not judgement.findings or not judgement.duties.redacts:
             return body, {}
         if not self.vault.used:
@@ -190,11 +192,10 @@ class Session:
             vault=self.vault,
             keyed=self.services.keyed,
         )
-        of_query = len(self._query.segments) if self._query is not None else 0
+        of_query = len(query.segments) if query is not None else 0
         in_body, in_query = apart(redaction.edits, len(judgement.segments) - of_query)
-        if in_query and self._query is not None:
-            self.scope = {**self.scope, "query_string": written(self._query, in_query)}
-            self._query = None
+        if in_query and query is not None:
+            self.scope = {**self.scope, "query_string": written(query, in_query)}
         if in_body:
             body = await offload(len(body), reading.write, judgement.content, in_body)
         return body, redaction.counts

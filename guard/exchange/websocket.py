@@ -22,7 +22,7 @@ from guard.errors import (
     ObligationFailed,
     place_of,
 )
-from guard.exchange.judge import Judgement, denied_by_obligation, judge, outage, refused, unidentified
+from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, outage, refused, unidentified
 from guard.exchange.scope import inner_scope
 from guard.exchange.services import Matched, Services, offload
 from guard.exchange.session import Session
@@ -56,6 +56,7 @@ class Conversation(Session):
         self._send = send
         self._connect: Message | None = None
         self._headers: list[tuple[bytes, bytes]] = []
+        self._granted = Duties()
         self._accepted = self._closed = False
         self._aborted: str | None = None
         self._decisions: list[Decision] = []
@@ -99,11 +100,18 @@ class Conversation(Session):
             return None
         judgement = await self.judge_request(_NOTHING)
         decision = judgement.decision
+        counts: Mapping[str, int] = {}
+        if decision.effect == "allow":
+            try:
+                _, counts = await self.rewrite(judgement, b"")  # the query string: a handshake has no body
+            except ObligationFailed as error:
+                decision = denied_by_obligation(decision, error)
         status = None if decision.effect == "allow" else 503 if decision.outage else 403
-        await self.commit(self.decision(decision, judgement, status=status))
+        await self.commit(self.decision(decision, judgement, status=status, counts=counts))
         if decision.effect == "deny":
             await self._turn_away(decision, status or 403)
             return None
+        self._granted = judgement.duties
         self._headers = [*judgement.duties.headers, (b"x-guard-decision-id", self.decision_id.encode())]
         return judgement
 
@@ -211,6 +219,7 @@ class Conversation(Session):
             await self._stop(judgement.decision, judgement)
             return None
         try:
+            self._require_performable(judgement.duties)
             written, counts = await self._rewritten(judgement, body, stage)
         except ObligationFailed as error:
             await self._stop(denied_by_obligation(judgement.decision, error), judgement)
@@ -219,6 +228,13 @@ class Conversation(Session):
             return message
         await self._record(judgement.decision, judgement, counts=counts)
         return {"type": message["type"], "text": written.decode()}
+
+    def _require_performable(self, duties: Duties) -> None:
+        """Headers and a route are given with the handshake; a message cannot bring others. Raises."""
+        late = set(duties.headers) - set(self._granted.headers)
+        if late or duties.route not in (None, self._granted.route):
+            mend = "state annotate and route whatever the message holds, or limit them to the handshake"
+            raise ObligationFailed("a message came with headers or a route after the handshake", mend=mend)
 
     async def _rewritten(self, judgement: Judgement, body: bytes, stage: Stage) -> tuple[bytes, Mapping[str, int]]:
         if stage == "request":

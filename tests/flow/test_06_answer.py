@@ -205,6 +205,16 @@ async def test_a_redaction_that_becomes_due_in_a_flowing_stream_stops_it(tmp_pat
     assert b"obligation_failed" in answer.body
 
 
+async def test_a_header_that_becomes_due_in_a_flowing_stream_stops_it(tmp_path: Path) -> None:
+    """The head has left: what the policy obliges to cannot be performed."""
+    late = oblige({"type": "annotate", "headers": {"x-a": "1"}})
+    app = streaming(delta("write to "), delta("jane@corp.com"), delta("more"))
+    rig = Rig(tmp_path, app, engine=ScriptedEngine(response=found("EMAIL_ADDRESS", late)))
+    answer = await rig.call(body=chat("hello", stream=True))
+    assert text_of(answer.body) == "write to "
+    assert b"obligation_failed" in answer.body
+
+
 async def test_an_escaped_value_in_streamed_arguments_is_seen(tmp_path: Path) -> None:
     """Pieces of JSON text hide nothing behind an escape."""
     arguments = '{"to": "jane\\u0040corp.com"}'

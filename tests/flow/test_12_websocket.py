@@ -111,6 +111,36 @@ async def test_values_are_hidden_from_the_app_and_restored_for_the_client(tmp_pa
     assert rig.log.records[-1]["restored"] == 2
 
 
+async def test_the_query_of_the_handshake_is_rewritten_and_its_messages_keep_their_own(tmp_path: Path) -> None:
+    """A value in the query does not reach the app, and does not shift what is redacted in later messages."""
+    scopes: list[Any] = []
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await echoing(seen)(scope, receive, send)
+
+    client = Client("mail jane@corp.com", "and jane@corp.com")
+    client.scope["query_string"] = b"page=1&q=jane%40corp.com"
+    rig = Rig(tmp_path, app, engine=ScriptedEngine(oblige(PSEUDONYM)))
+    await rig.guard(client.scope, client.receive, client.send)
+    assert scopes[0]["query_string"].startswith(b"page=1&q=")
+    assert b"jane" not in scopes[0]["query_string"]
+    assert "jane" not in str(seen)
+    assert client.texts == ["mail jane@corp.com", "and jane@corp.com"]
+    assert rig.log.records[0]["redactions"] == {"EMAIL_ADDRESS": 1}
+
+
+async def test_a_header_that_becomes_due_after_the_handshake_closes(tmp_path: Path) -> None:
+    """It could not be performed any more: the message is denied, not passed without it."""
+    late = oblige({"type": "annotate", "headers": {"x-a": "1"}})
+    answers = iter([ALLOW, late])
+    client = Client("hello")
+    _, seen = await conversed(tmp_path, client, ScriptedEngine(lambda _document: next(answers)))
+    assert client.closed == (1008, "obligation_failed: An obligation cannot be performed")
+    assert len(seen) == 2
+
+
 async def test_what_the_app_brings_in_is_redacted(tmp_path: Path) -> None:
     """An app's own message is an answer."""
 
