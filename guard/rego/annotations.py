@@ -41,6 +41,7 @@ class Annotation:
     organizations: tuple[str, ...] = ()
     related_resources: tuple[Any, ...] = ()
     target_row: int = 0
+    schemas: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def blocks(module: Module) -> Iterator[tuple[int, str]]:
             continue
         row = start + 1
         texts: list[str] = []
-        while row in lines:
+        while row in lines and lines[row].strip() != "METADATA":
             texts.append(lines[row])
             row += 1
         row -= 1
@@ -141,6 +142,7 @@ def _annotation(module: Module, row: int, text: str) -> Annotation:
         organizations=tuple(raw.get("organizations") or ()),
         related_resources=tuple(raw.get("related_resources") or ()),
         target_row=target,
+        schemas=tuple(raw.get("schemas") or ()),
     )
 
 

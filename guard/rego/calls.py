@@ -179,7 +179,8 @@ def dotted_path(ref: Ref) -> list[str]:
 
 def refs_outside_closures(term: Term) -> Iterator[Ref]:
     """The references below ``data`` in a term, comprehensions left out."""
-    if isinstance(term, Ref) and must(Var, term.terms[0]).name == "data":
+    head = term.terms[0] if isinstance(term, Ref) else None
+    if isinstance(term, Ref) and isinstance(head, Var) and head.name == "data":
         yield term
     if not isinstance(term, Comprehension):
         for child in children(term):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import errors
+from .ahead import Ahead
 from .builtins import BUILTINS
 from .calls import CallChecks, dotted_path
 from .capabilities import Capabilities
@@ -14,6 +15,7 @@ from .errors import CompileError, Location, RegoDiagnostic
 from .expand import Expander
 from .hoist import Hoister
 from .locals import LocalNames
+from .metadata import Metadata
 from .nodes import (
     Body,
     Module,
@@ -54,6 +56,7 @@ class Compiler:
         self.names = Names()
         self.tree = tree or RuleTree()
         self.calls = CallChecks(self.tree, capabilities, self.diagnostics)
+        self.ahead = Ahead(self.names, self.tree.is_base)
 
     def stop_on_errors(self) -> None:
         """Raise what was found so far."""
@@ -68,9 +71,12 @@ class Compiler:
         packages = package_globals(modules)
         flat: list[Rule] = []
         expander = Expander(self.names)
+        metadata = Metadata(modules)
         for module in modules:
             local = LocalNames(self.module_globals(module, packages), self.names, self.diagnostics, BUILTINS)
-            flat += [expander.rule(local.rule(rule)) for rule in module.rules]
+            for rule in module.rules:
+                local.constants = metadata.constants(module, rule)
+                flat.append(expander.rule(local.rule(rule)))
         self.stop_on_errors()
         for rule in flat:
             self.tree.add(rule)
@@ -142,7 +148,7 @@ class Compiler:
             before = len(self.diagnostics)
             body = hoister.with_values(branch.body, self.calls.is_function_value)
             self.check_head(branch, body, known)
-            branch.body = self.body(body, known, hoister)
+            branch.body = self.ahead.body(self.body(body, known, hoister))
             if len(self.diagnostics) > before + _MAX_DIAGNOSTICS:
                 return
             branch = branch.orelse

@@ -125,6 +125,12 @@ class Emitter:
                 self.line(f"{name}()")
             frame.miss = miss
 
+    def take(self) -> str:
+        """The text written since the last call."""
+        source = self.source()
+        self.lines.clear()
+        return source
+
     def source(self) -> str:
         """The text written so far."""
         return "\n".join(self.lines) + "\n"

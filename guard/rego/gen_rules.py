@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .gen_bodies import BodyWriter
 from .gen_terms import constant_value
-from .nodes import Body, Const, Rule, Term, Var, given
+from .nodes import Body, Const, Ref, Rule, Term, Var, dotted, given
 from .tree import COMPLETE, FUNCTION, OBJECT, SET, Node
 from .uses import count_uses
 from .values import equal, value_of
@@ -70,10 +70,10 @@ class RuleWriter(BodyWriter):
                 lines.append("if found is U:")
                 lines += [f" {line}" for line in self.renamed(chain)]
             else:
-                where = self.location(rule.loc)
+                where, what = self.location(rule.loc), self.constant(label(rule))
                 lines += chain
                 lines.append("if other is not U:")
-                lines.append(f" found = other if found is U else one(found, other, {where}, {node.kind!r})")
+                lines.append(f" found = other if found is U else one(found, other, {where}, {what})")
         lines += self.default(node)
         return lines
 
@@ -167,9 +167,8 @@ class RuleWriter(BodyWriter):
     def collect_single(self, rule: Rule) -> None:
         """A solution must agree with those before it."""
         self.fired(rule)
-        kind = FUNCTION if rule.head.args is not None else COMPLETE
-        value, where = self.value(given(rule.head.value)), self.location(rule.loc)
-        self.line(f"res = {value} if res is U else one(res, {value}, {where}, {kind!r})")
+        value, where, what = self.value(given(rule.head.value)), self.location(rule.loc), self.constant(label(rule))
+        self.line(f"res = {value} if res is U else one(res, {value}, {where}, {what})")
 
     # -- partial rules --------------------------------------------------------------------------------------------
 
@@ -254,6 +253,12 @@ class RuleWriter(BodyWriter):
 
         with self.function(f"{name}(ctx, out)", "return", searching=False):
             self.body(body, success)
+
+
+def label(rule: Rule) -> tuple[str, str]:
+    """What a rule defines, for the message of a conflict: its kind and its path."""
+    path = Ref((Var("data"), *map(Const, rule.package), *rule.head.ref.terms))
+    return FUNCTION if rule.head.args is not None else COMPLETE, dotted(path)
 
 
 def _branches(rules: list[Rule]) -> list[Rule]:

@@ -1,5 +1,5 @@
 """Go's ``fmt.Sprintf`` for the arguments that Rego hands it: integers, floats and strings (anything else arrives as
-its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T``, with flags ``# + - space 0``, width, precision,
+its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), with flags ``# + - space 0``, width, precision,
 ``*`` and argument indexes ``[n]``. What Go answers to a wrong verb (``%!d(string=hi)``) is answered here too.
 Source: https://pkg.go.dev/fmt.
 """
@@ -10,11 +10,13 @@ import json
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from .numbers import format_number
 
 _MAX_WIDTH = 1_000_000
+_PLAIN_DIGITS = 6
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class _Formatter:
             self.position = start + 1
             out.append(self.verb())
         if not self.reordered and self.next < len(self.args):
-            rest = ", ".join(f"{_go_type(arg)}={_bare(arg)}" for arg in self.args[self.next :])
+            rest = ", ".join(f"{_go_type(arg)}={_format('v', arg, _Spec(set()))}" for arg in self.args[self.next :])
             out.append(f"%!(EXTRA {rest})")
         return "".join(out)
 
@@ -154,10 +156,6 @@ def _go_type(arg: Any) -> str:
     return "float64" if type(arg) is float else "string"
 
 
-def _bare(arg: Any) -> str:
-    return _general(arg) if type(arg) is float else str(arg)
-
-
 def _format(verb: str, arg: Any, spec: _Spec) -> str:
     if verb == "T":
         return _pad(_go_type(arg), spec)
@@ -168,7 +166,7 @@ def _format(verb: str, arg: Any, spec: _Spec) -> str:
         text = _float(verb, arg, spec)
     else:
         text = _string(verb, arg, spec)
-    return f"%!{verb}({_go_type(arg)}={_bare(arg)})" if text is None else text
+    return f"%!{verb}({_go_type(arg)}={_format('v', arg, spec)})" if text is None else text
 
 
 def _pad(text: str, spec: _Spec, *, numeric: bool = False) -> str:
@@ -224,7 +222,7 @@ def _decimal(value: int) -> str:
 
 
 def _float(verb: str, arg: float, spec: _Spec) -> str | None:
-    if verb not in {"v", "e", "E", "f", "F", "g", "G"}:
+    if verb not in {"v", "e", "E", "f", "F", "g", "G", "b", "x", "X"}:
         return None
     value = abs(arg)
     if math.isinf(arg) or math.isnan(arg):
@@ -232,19 +230,45 @@ def _float(verb: str, arg: float, spec: _Spec) -> str | None:
         return _pad((("-" if arg < 0 else "+") if text == "Inf" else "") + text, _Spec(spec.flags - {"0"}, spec.width))
     if verb in {"f", "F"}:
         text = f"{value:.{6 if spec.precision is None else spec.precision}f}"
+    elif verb in {"b", "x", "X"}:
+        text = _binary(value) if verb == "b" else _hexadecimal(value, spec.precision)
     elif verb in {"e", "E"}:
         text = f"{value:.{6 if spec.precision is None else spec.precision}{verb}}"
     elif spec.precision is None:
-        text = _general(value)
+        text = general(value)
     else:
         text = f"{value:.{spec.precision or 1}g}"
-    if verb == "G":
+    if verb in {"G", "X"}:
         text = text.upper()
     return _pad(_sign(math.copysign(1, arg) < 0, spec) + text, _Spec(spec.flags, spec.width, None), numeric=True)
 
 
-def _general(value: float) -> str:
-    """The shortest text that reads back the same; an exponent from 1e21 and below 1e-4."""
+def _binary(value: float) -> str:
+    """A whole mantissa and a power of two: ``6755399441055744p-52``."""
+    mantissa, exponent = math.frexp(value)
+    shift = max(exponent - 53, -1074) if value else -1074
+    return f"{int(math.ldexp(mantissa, exponent - shift))}p{shift:+d}"
+
+
+def _hexadecimal(value: float, precision: int | None) -> str:
+    """``0x1.8p+01``: a mantissa in base 16, ``precision`` digits of it past the point, and a power of two."""
+    if not value:
+        return "0x0" + ("." + "0" * precision if precision else "") + "p+00"
+    mantissa, exponent = math.frexp(value)
+    bits = int(math.ldexp(mantissa, 53))
+    digits = 13 if precision is None else precision
+    if digits < 13:
+        bits = round(Fraction(bits, 1 << 4 * (13 - digits))) << 4 * (13 - digits)
+    if bits >> 53:
+        bits, exponent = bits >> 1, exponent + 1
+    fraction = f"{bits & ((1 << 52) - 1):013x}"
+    fraction = fraction.rstrip("0") if precision is None else fraction[:digits].ljust(digits, "0")
+    power = exponent - 1
+    return f"0x1{'.' if fraction else ''}{fraction}p{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def general(value: float) -> str:
+    """The shortest text that reads back the same; an exponent from 1e6 and below 1e-4."""
     text = repr(value)
     mantissa, _, exponent = text.partition("e")
     if exponent:
@@ -252,10 +276,14 @@ def _general(value: float) -> str:
     elif value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     else:
-        power = math.floor(math.log10(abs(value)))
-    if -4 <= power < 21:
+        power = Decimal(text).adjusted()
+    if -4 <= power < _PLAIN_DIGITS:
         return format(Decimal(text), "f").removesuffix(".0")
     sign = "-" if power < 0 else "+"
+    if not exponent:
+        digits = Decimal(text).normalize().as_tuple().digits
+        tail = "".join(map(str, digits[1:]))
+        mantissa = f"{'-' if value < 0 else ''}{digits[0]}{'.' if tail else ''}{tail}"
     return f"{mantissa.removesuffix('.0')}e{sign}{abs(power):02d}"
 
 

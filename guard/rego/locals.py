@@ -34,6 +34,7 @@ from .nodes import (
     With,
     const_ref,
     dotted,
+    given,
     must,
 )
 from .scopes import Names, Scope, Scopes, declared_in, path_ref
@@ -52,6 +53,7 @@ class LocalNames(Scopes):
     ) -> None:
         super().__init__(known, names, diagnostics)
         self.builtins = builtins
+        self.constants: Mapping[str, Term] = {}
 
     # -- rules ----------------------------------------------------------------------------------------------------
 
@@ -201,6 +203,8 @@ class LocalNames(Scopes):
                 return node
             right = self.term(node.args[1])
             return CallExpr(const_ref("eq", node.op.loc), (self.assigned(node.args[0]), right))
+        if name in self.constants and len(node.args) == 1:
+            return CallExpr(const_ref("eq", node.op.loc), (self.term(node.args[0]), self.constants[name]))
         return CallExpr(self.operator(node.op), tuple(self.term(arg) for arg in node.args))
 
     def assigned(self, term: Term) -> Term:
@@ -221,10 +225,11 @@ class LocalNames(Scopes):
         """``some k, v in xs`` is ``v = xs[k]`` with its unbound variables declared."""
         domain = self.term(node.domain)
         key = node.key if node.key is not None else Var(self.names.fresh(), node.domain.loc)
+        here: set[str] = set()
         for pattern in (node.key, node.value):
-            if pattern is not None:
-                for name in sorted(pattern_vars(pattern)):
-                    self.declare(Var(name, pattern.loc), "declared", expr.loc)
+            for name in sorted(pattern_vars(pattern) - here) if pattern is not None else ():
+                self.declare(Var(name, given(pattern).loc), "declared", expr.loc)
+                here.add(name)
         operand = self.term(key)
         value = self.term(node.value)
         terms = (*domain.terms, operand) if isinstance(domain, Ref) else (domain, operand)
@@ -255,6 +260,8 @@ class LocalNames(Scopes):
         if isinstance(term, Ref):
             return self.ref(term)
         if isinstance(term, Call):
+            if self.constants and not term.args and dotted(term.op) in self.constants:
+                return self.constants[dotted(term.op)]
             return Call(self.operator(term.op), tuple(self.term(arg) for arg in term.args), term.loc)
         if isinstance(term, Array):
             return Array(tuple(self.term(item) for item in term.items), term.loc)

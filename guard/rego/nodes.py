@@ -185,13 +185,14 @@ Body = tuple[Expr, ...]
 
 @dataclass(slots=True, eq=False)
 class Head:
-    """The head of a rule: ``ref(args) contains key`` or ``ref(args) := value``."""
+    """The head of a rule: ``ref(args) contains key`` or ``ref(args) := value``; ``assigned`` where it says ``:=``."""
 
     ref: Ref
     args: tuple[Term, ...] | None
     key: Term | None
     value: Term | None
     loc: Location = NOWHERE
+    assigned: bool = False
 
 
 @dataclass(slots=True, eq=False)

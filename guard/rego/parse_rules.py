@@ -98,17 +98,18 @@ class RuleParser(BodyParser):
         """After ``if``: one expression, or a body in braces. Braces are a body unless they read as a term followed by
         more (``{1} == x``), as in OPA: one expression is tried first, and a set literal alone is a body."""
         start = self.pos
-        first: CompileError | None = None
         try:
             expr = self.expression()
-        except CompileError as error:
-            first = error
+        except CompileError:
+            self.pos = start
+            if not self.at("{"):
+                raise
         else:
             if not (isinstance(expr.node, TermExpr) and isinstance(expr.node.term, SetLit) and not expr.negated):
                 return (expr,)
-        self.pos = start
-        if not self.at("{"):
-            raise first or self.unexpected("rule body expected")
+            self.pos = start
+            if not self.at("{"):
+                raise self.unexpected("rule body expected")
         self.take()
         return self.body_until("}")
 
@@ -116,12 +117,13 @@ class RuleParser(BodyParser):
         """An ``else`` branch and those after it."""
         loc = self.take().loc
         value: Term = Const(True, loc)
+        assigned = self.at(":=")
         if self.at(":=", "="):
             self.take()
             value = self.term()
         elif not self.at("if", "{"):
             raise self.unexpected("expected else value term or rule body")
-        branch = replace(head, value=value, loc=loc)
+        branch = replace(head, value=value, loc=loc, assigned=assigned)
         body = _always(loc)
         if self.at("if") and not self.keyword_as_name():
             self.take()
@@ -148,12 +150,13 @@ class RuleParser(BodyParser):
             self.take()
             return _HeadParts(Head(ref, None, self.term(), None, token.loc), contains=True)
         value: Term | None = None
+        assigned = self.at(":=")
         if self.at("=", ":="):
             self.take()
             value = self.term()
         elif default:
             raise self.unexpected("expected default rule value")
-        return _HeadParts(Head(ref, args, None, value, token.loc), contains=False)
+        return _HeadParts(Head(ref, args, None, value, token.loc, assigned), contains=False)
 
     def head_ref(self) -> tuple[Ref, tuple[Term, ...] | None]:
         """The reference of a head, and the arguments of a function."""

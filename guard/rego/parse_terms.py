@@ -107,6 +107,8 @@ class TermParser(CollectionParser):
                 raise self.unexpected()
             if token.text == "-":
                 return self.negative()
+            if token.text == ".":
+                return self.no_suffix(self.fraction())
             term = reader(self)
             return self.suffixes(term) if token.text != "(" or not isinstance(term, Const) else term
         if token.kind == "ident" or (token.kind == "keyword" and token.text == "contains") or self.keyword_as_name():
@@ -141,16 +143,25 @@ class TermParser(CollectionParser):
         token = self.token
         if token.kind == "number":
             return self.number("-", loc)
+        if self.at("."):
+            return self.fraction("-", loc)
         if token.kind == "ident" or self.at("contains"):
             term = self.suffixes(self.variable())
             return Call(const_ref("minus", loc), (Const(0, loc), term), loc)
         raise self.unexpected("expected number")
 
+    def fraction(self, prefix: str = "", loc: Location | None = None) -> Const:
+        """A number that begins with its decimal point."""
+        start = self.take().loc
+        if self.token.kind != "number":
+            raise self.unexpected("expected number")
+        return self.number(prefix + ".", loc or start)
+
     def number(self, prefix: str = "", loc: Location | None = None) -> Const:
-        """A number, sign included."""
+        """A number after its sign and its decimal point."""
         token = self.take()
         text = token.text
-        if len(text) > 1 and text[0] == "0" and text[1].isdigit():
+        if not prefix.endswith(".") and len(text) > 1 and text[0] == "0" and text[1].isdigit():
             raise fail(token.loc, "expected number without leading zero")
         following = self.token
         if following.start == token.end and following.kind in {"ident", "keyword", "number"}:

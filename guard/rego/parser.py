@@ -18,6 +18,7 @@ from .parse_rules import RuleParser
 
 ROOT_IMPORTS = frozenset({"data", "input", "rego", "future"})
 FUTURE_KEYWORDS = frozenset({"in", "every", "contains", "if"})
+OPTIONAL_KEYWORDS = frozenset({"not", "and", "or"})
 _MAX_SOURCE = 8 * 1024 * 1024
 
 
@@ -104,7 +105,9 @@ class ModuleParser(RuleParser):
         """An import path that Rego knows; turns imported keywords on."""
         path = [str(part.value) for part in found.path.terms[1:] if isinstance(part, Const)]
         if root == "rego":
-            if path != ["v1"]:
+            if path == ["v2"] and self.optional >= OPTIONAL_KEYWORDS:
+                self.features |= OPTIONAL_KEYWORDS
+            elif path != ["v1"]:
                 raise fail(found.loc, f"invalid import, must be `rego.v1`, got: rego.{'.'.join(path)}")
         elif root == "future":
             allowed = FUTURE_KEYWORDS | self.optional

@@ -61,6 +61,12 @@ class Program:
         self.tests: tuple[TestRule, ...] = tests_of(checked.modules)
         self.files: tuple[str, ...] = tuple(module.file for module in checked.modules)
 
+    def __del__(self) -> None:
+        # Functions refer to their namespace, and it to them: without this only a full collection would free them, and
+        # whoever reloads policies would keep the old ones for long.
+        for image in self._images.values():
+            image.names.clear()
+
     def rule_heads(self) -> tuple[RuleHead, ...]:
         """Every rule's path, place, annotation and, where its head is an object literal, that literal's constants."""
         return rule_heads(self._checked.modules, self.annotations)
@@ -125,7 +131,7 @@ class Program:
         context = Context(image, self._data, input_, budget, session)
         try:
             value = documents.lookup(context, path)
-            return UNDEFINED if value is UNDEFINED else to_json(value)
+            return UNDEFINED if value is UNDEFINED else to_json(value, budget=budget)
         except RecursionError:
             raise DepthError("values or rules nest too deeply") from None
 
@@ -163,7 +169,8 @@ class Program:
         found: list[tuple[list[Any], dict[str, Any]]] = []
         try:
             names["q"](context, found)
-            return [plan.result(values, bindings, exact=exact) for values, bindings in found]
+            budget = context.budget
+            return [plan.result(values, bindings, budget, exact=exact) for values, bindings in found]
         except RecursionError:
             raise DepthError("values or rules nest too deeply") from None
 
@@ -183,10 +190,14 @@ class Program:
         tree = self._checked.tree
         writer = RuleWriter(tree, replaceable, traced=traced)
         nodes = list(all_nodes(tree.root))
+        names = dict(_NAMES)
+        # Node by node: compiling holds the interpreter lock, and other threads serve requests meanwhile.
         for node in nodes:
             writer.node(node)
-        names = {**_NAMES, **writer.constants}
-        exec(compile_source(writer.source()), names)  # noqa: S102 - generated from the checked tree only
+            code = compile_source(writer.take())
+            names.update(writer.constants)
+            writer.constants.clear()
+            exec(code, names)  # noqa: S102 - generated from the checked tree only
         evaluators = {node.id: names[f"v{node.id}"] for node in nodes if node.is_document}
         return Image(names, tree.root, evaluators)
 

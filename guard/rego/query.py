@@ -28,6 +28,7 @@ from .nodes import (
     dotted,
 )
 from .parser import parse_query
+from .runtime import Budget
 from .scopes import Scope, declared_in
 from .show import ordered, to_json
 from .variables import body_vars, expr_terms
@@ -86,11 +87,11 @@ class QueryPlan:
         """The query as a function named ``q``."""
         writer.query("q", self.body, self.captured)
 
-    def result(self, values: list[Any], bindings: dict[str, Any], *, exact: bool) -> dict[str, Any]:
+    def result(self, values: list[Any], bindings: dict[str, Any], budget: Budget, *, exact: bool) -> dict[str, Any]:
         """One solution as OPA's API shows it."""
         expressions = [
             {
-                "value": ordered(to_json(value, exact=exact)),
+                "value": ordered(to_json(value, exact=exact, budget=budget)),
                 "text": expr.text,
                 "location": {"row": expr.loc.row, "col": expr.loc.col},
             }
@@ -98,7 +99,9 @@ class QueryPlan:
         ]
         found: dict[str, Any] = {"expressions": expressions}
         if bindings:
-            found["bindings"] = {name: ordered(to_json(bindings[name], exact=exact)) for name in sorted(bindings)}
+            found["bindings"] = {
+                name: ordered(to_json(bindings[name], exact=exact, budget=budget)) for name in sorted(bindings)
+            }
         return found
 
 

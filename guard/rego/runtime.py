@@ -175,14 +175,16 @@ def every(context: Context, domain: Any, holds: Callable[[Any, Any], Any]) -> bo
     return all(holds(key, value) is not UNDEFINED for key, value in each_item(context, domain))
 
 
-def one(found: Any, value: Any, loc: Location, what: str) -> Any:
-    """The single value of a complete rule or a function."""
+def one(found: Any, value: Any, loc: Location, what: tuple[str, str]) -> Any:
+    """The single value of a complete rule or a function; ``what`` is its kind and its path."""
     if equal(found, value):
         return found
+    kind, path = what
     raise ConflictError(
-        "functions must not produce multiple outputs for same inputs"
-        if what == FUNCTION
-        else "complete rules must not produce multiple outputs",
+        f"functions must not produce multiple outputs for same inputs: "
+        f"function {path} produced conflicting values for the same inputs"
+        if kind == FUNCTION
+        else f"complete rules must not produce multiple outputs: rule {path} produced conflicting values",
         loc,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from . import numbers
 from .values import Set, rank, sorted_keys, value_of
@@ -34,31 +34,57 @@ def show(value: Any) -> str:
     return "{" + ", ".join(f"{show(value_of(key))}: {show(value[key])}" for key in sorted_keys(value)) + "}"
 
 
-def to_json(value: Any, *, exact: bool = False) -> Any:
+class Payer(Protocol):
+    """What a size is charged to: an evaluation's budget."""
+
+    left: int
+
+    def charge(self, steps: int) -> None:
+        """Pay; raises where nothing is left."""
+
+
+def to_json(value: Any, *, exact: bool = False, budget: Payer | None = None) -> Any:
     """The value as plain data: sets as sorted lists, keys as strings, as OPA's API answers. Without ``exact``, numbers
-    that no float holds exactly become the nearest. What is plain already is not copied."""
+    that no float holds exactly become the nearest. What is plain already is not copied. Every part is charged to the
+    ``budget``: values may share parts, so that one built in sixty steps can be larger than any memory."""
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is list:
-        items = [to_json(item, exact=exact) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+        _pay(budget, len(value))
+        changed = False
+        items = []
+        for item in value:
+            new = item if type(item) in _PLAIN else to_json(item, exact=exact, budget=budget)
+            changed = changed or new is not item
+            items.append(new)
+        return items if changed else value
     if kind is dict:
-        return _object(value, exact=exact)
+        return _object(value, exact=exact, budget=budget)
     if kind is Set:
-        return [to_json(item, exact=exact) for item in value.sorted()]
+        _pay(budget, len(value))
+        found = value.sorted()
+        return [item if type(item) in _PLAIN else to_json(item, exact=exact, budget=budget) for item in found]
     if kind is Decimal and not exact:
         return numbers.plain(value)
     rank(value)
     return value
 
 
-def _object(value: dict[Any, Any], *, exact: bool) -> dict[str, Any]:
+def _pay(budget: Payer | None, steps: int) -> None:
+    if budget is not None:
+        budget.left -= steps
+        if budget.left < 0:
+            budget.charge(0)
+
+
+def _object(value: dict[Any, Any], *, exact: bool, budget: Payer | None) -> dict[str, Any]:
+    _pay(budget, len(value))
     changed = False
     found: dict[str, Any] = {}
     for key, item in value.items():
         name = key if type(key) is str else compact(to_json(value_of(key), exact=True))
-        new = item if type(item) in _PLAIN else to_json(item, exact=exact)
+        new = item if type(item) in _PLAIN else to_json(item, exact=exact, budget=budget)
         if new is not item or name is not key:
             changed = True
         found[name] = new

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import errors
 from .errors import RegoDiagnostic
-from .nodes import Const, Module, Rule, Var, must
+from .nodes import Const, Module, Ref, Rule, Var, must
 from .values import key_of, value_of
 
 COMPLETE, SET, OBJECT, FUNCTION = "complete", "set", "object", "function"
@@ -117,6 +117,16 @@ class RuleTree:
         for part in path:
             node = node.children.get(part) if node is not None else None
         return node
+
+    def is_base(self, ref: Ref) -> bool:
+        """Whether a reference without variables below ``data`` meets no rule and no package."""
+        node: Node = self.root
+        for part in ref.terms[1:]:
+            child = node.children.get(key_of(must(Const, part).value))
+            if child is None:
+                return not node.rules
+            node = child
+        return False
 
     def function(self, path: tuple[str, ...]) -> Node | None:
         """The function at a path, or None."""

@@ -17,6 +17,7 @@ from .nodes import (
     Expr,
     Logical,
     Object,
+    Ref,
     SetLit,
     Term,
     Var,
@@ -51,6 +52,10 @@ def check_types(body: Body, known: dict[str, str], diagnostics: list[RegoDiagnos
 def _check_nested(term: Term, types: dict[str, str], diagnostics: list[RegoDiagnostic]) -> None:
     if isinstance(term, Comprehension):
         check_types(term.body, types, diagnostics)
+    elif isinstance(term, Ref) and isinstance(term.terms[0], Const):
+        # ``some x in -1``
+        message = f"match error: {type_name(term.terms[0].value)} has no members"
+        diagnostics.append(RegoDiagnostic(errors.TYPE, message, *term.loc))
 
 
 def _learn(node: CallExpr, types: dict[str, str]) -> None:

@@ -79,10 +79,8 @@ def normal(value: Any, *, ordered: bool) -> Any:
 
 def solutions(case: dict[str, Any]) -> list[dict[str, Any]]:
     """The bindings that the case's query has."""
-    experimental = bool(case.get("experimental_keywords"))
-    keywords = frozenset({"not", "and", "or"}) if experimental else frozenset({"not"})
     modules = {f"test-{number}.rego": text for number, text in enumerate(case.get("modules") or ())}
-    program = rego.compile(modules, case.get("data"), capabilities=rego.Capabilities(future_keywords=keywords))
+    program = rego.compile(modules, case.get("data"))
     query = case["query"]
     value: Any = case.get("input", rego.UNDEFINED) if "input" in case else rego.UNDEFINED
     if "input_term" in case:

@@ -35,6 +35,13 @@ def nested(depth: int) -> list[Any]:
         ("p := [1 | some a in input; some b in input; some c in input; a + b + c < 0]", list(range(200))),
         ("p := count([1 | walk(input, _)])", nested(20_000)),
         ('p := count(graph.reachable_paths({x: input | some x in input}, ["a"]))', list("abcdefghijkl")),
+        ("p := strings.render_template(input, {`l`: numbers.range(1, 100)})", "{{range $.l}}" * 4 + "{{end}}" * 4),
+        ("p := graphql.is_valid(input, `type Query { a: Query b: Int }`)", "{" + "a { b } " * 1000 + "}"),
+        ("p := graphql.parse_query(input)", "{ a }" * 200_000),
+        ("p := rego.parse_module(`x`, input)", "package a\n" + "p := 1\n" * 20_000),
+        ("p := yaml.unmarshal(input)", "[" + "a," * 200_000 + "]"),
+        ("p := json.patch({`a`: [1]}, [{`op`: `copy`, `from`: `/a`, `path`: `/a/-`} | some _ in input])", [1] * 60),
+        ("z0 := [1]\n" + "\n".join(f"z{n + 1} := [z{n}, z{n}]" for n in range(60)) + "\np := z60", None),
     ],
 )
 def test_work_past_the_steps_is_a_step_limit(rules: str, value: Any) -> None:
@@ -104,6 +111,14 @@ def test_thirty_kilobytes_of_prompt_under_a_pattern() -> None:
         "product([y | some _ in numbers.range(1, 20000); y := 99999999999])",
         "concat(input.big, [x | some x in numbers.range(1, 100000); false])",
         "json.unmarshal(input.digits)",
+        "units.parse_bytes(input.digits)",
+        'io.jwt.verify_rs256("a.b.c", input.pem)',
+        "crypto.x509.parse_certificates(input.der)",
+        "strings.replace_n({`x`: input.big}, input.many)",
+        "strings.render_template(input.deep, {})",
+        "strings.render_template(input.pipes, {})",
+        "graphql.parse_query(input.quotes)",
+        "json.match_schema({`a`: input.words}, {`properties`: {`a`: {`format`: `email`}}})[1][1]",
     ],
 )
 def test_bombs_inside_builtins_are_undefined_in_bounded_time(call: str) -> None:
@@ -113,8 +128,33 @@ def test_bombs_inside_builtins_are_undefined_in_bounded_time(call: str) -> None:
         name, before = chr(98 + number), chr(97 + number)
         aliases += f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n"
     value = {"yaml": aliases, "digits": "9" * 100_000, "big": "x" * 1000}
+    value |= {"pem": "-----BEGIN X-----\n" * 10_000, "der": "MIID" * 50_000, "many": "x" * 100_000}
+    value |= {"deep": "{{if 1}}" * 300, "pipes": "{{1" + "|print" * 10_000 + "}}", "quotes": '"""' * 10_001}
+    value |= {"words": '"' + "a b" * 300}
     found = program(f"p := {call}").eval("data.a.p", value)
     assert found in (rego.UNDEFINED, "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["crypto.sha256(input)", "hex.encode(input)", "regex.match(`a`, input)", "uri.parse(input)",
+     "urlquery.encode(input)", "glob.match(`*`, [], input)", "io.jwt.verify_hs256(`a.b.c`, input)",
+     "rego.parse_module(`x`, input)"],
+)  # fmt: skip
+def test_half_a_surrogate_pair_is_a_failure_of_the_builtin(call: str) -> None:
+    """JSON can escape what UTF-8 cannot hold; a built-in that needs bytes fails, and nothing else is raised."""
+    half = "http://a/\ud800"
+    assert program(f"p := {call}").eval("data.a.p", half) is rego.UNDEFINED
+    with pytest.raises(rego.BuiltinError):
+        program(f"p := {call}").eval("data.a.p", half, strict_builtin_errors=True)
+
+
+@pytest.mark.parametrize("call", ["semver.compare(input, `1.0.0`)", "time.parse_duration_ns(input)"])
+def test_integers_of_too_many_digits_are_a_failure_of_the_builtin(call: str) -> None:
+    """Python refuses to read them; the policy sees undefined."""
+    digits = "9" * 100_000
+    text = f"{digits}.0.0" if "semver" in call else f"{digits}h"
+    assert program(f"p := {call}").eval("data.a.p", text) is rego.UNDEFINED
 
 
 def test_an_input_that_is_not_json_is_an_error_when_it_is_touched() -> None:

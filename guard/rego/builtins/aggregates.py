@@ -30,7 +30,7 @@ def _numbers(values: Any) -> list[Any]:
 @builtin("sum", "array | set -> number")
 def _sum(values: Any) -> Any:
     found = _numbers(values)
-    if all(type(value) is int for value in found):
+    if all(type(value) is int for value in found) and sum(map(abs, found)) < 1 << numbers.PRECISION:
         return sum(found)
     total = Fraction(0)
     for value in found:
@@ -60,7 +60,9 @@ def _max(values: Any) -> Any:
 @builtin("min", "array | set -> any")
 def _min(values: Any) -> Any:
     if type(values) is Set:
-        return values.sorted()[0] if len(values) else UNDEFINED
+        # OPA starts from null, so that null is never less than another member.
+        members = values.sorted()
+        return members[members[0] is None and len(members) > 1] if members else UNDEFINED
     found = UNDEFINED
     for value in values:
         if found is UNDEFINED or compare(value, found) < 0:

@@ -13,6 +13,7 @@ from guard.rego.values import NUMBERS, Set, compare, equal
 from .registry import builtin, described, operand_error
 
 _MAX_SHIFT = 1 << 20
+_INT64 = 1 << 63
 
 
 @builtin("plus", "number, number -> number")
@@ -58,44 +59,56 @@ def _abs(value: Any) -> Any:
     return numbers.from_binary(abs(numbers.binary(value)))
 
 
+def _is_short(value: Any) -> bool:
+    """Whether a number is an integer of 64 bits, which OPA's arithmetic holds as it is."""
+    return type(value) is int and -_INT64 <= value < _INT64
+
+
 @builtin("round", "number -> number")
 def _round(value: Any) -> Any:
-    if type(value) is int:
+    if _is_short(value):
         return value
-    exact = numbers.to_fraction(value)
+    exact = numbers.binary(value)
     found = math.floor(abs(exact) + Fraction(1, 2))
     return found if exact >= 0 else -found
 
 
 @builtin("ceil", "number -> number")
 def _ceil(value: Any) -> Any:
-    return math.ceil(numbers.to_fraction(value))
+    return value if _is_short(value) else math.ceil(numbers.binary(value))
 
 
 @builtin("floor", "number -> number")
 def _floor(value: Any) -> Any:
-    return math.floor(numbers.to_fraction(value))
+    return value if _is_short(value) else math.floor(numbers.binary(value))
 
 
 def integer(value: Any, position: int, what: str = "integer number") -> int:
-    """An operand that must be an integer."""
-    if type(value) is int:
-        return value
-    if numbers.is_integer(value):
-        return numbers.to_int(value)
+    """An operand that must be an integer of 64 bits, spelled as one: OPA refuses ``1.0`` and ``1e3`` here."""
+    if _is_short(value):
+        return int(value)
     raise operand_error(position, (what,), described("floating-point number"))
+
+
+def big_integer(value: Any, position: int) -> int:
+    """An operand that must have no fractional part; read with a mantissa of 64 bits, as all of OPA's numbers."""
+    if _is_short(value):
+        return int(value)
+    if numbers.is_integer(value):
+        return int(numbers.binary(value))
+    raise operand_error(position, ("integer number",), described("floating-point number"))
 
 
 @builtin("numbers.range", "number, number -> array", context=True)
 def _range(ctx: Context, start: Any, stop: Any) -> list[int]:
-    first, last = integer(start, 1), integer(stop, 2)
+    first, last = big_integer(start, 1), big_integer(stop, 2)
     ctx.budget.charge(abs(last - first) + 1)
     return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
 
 
 @builtin("numbers.range_step", "number, number, number -> array", context=True)
 def _range_step(ctx: Context, start: Any, stop: Any, step: Any) -> list[int]:
-    first, last, width = integer(start, 1), integer(stop, 2), integer(step, 3)
+    first, last, width = big_integer(start, 1), big_integer(stop, 2), big_integer(step, 3)
     if width <= 0:
         raise BuiltinFailure("step must be a positive integer")
     ctx.budget.charge(abs(last - first) // width + 1)
@@ -104,26 +117,26 @@ def _range_step(ctx: Context, start: Any, stop: Any, step: Any) -> list[int]:
 
 @builtin("bits.or", "number, number -> number")
 def _bits_or(left: Any, right: Any) -> int:
-    return integer(left, 1) | integer(right, 2)
+    return big_integer(left, 1) | big_integer(right, 2)
 
 
 @builtin("bits.and", "number, number -> number")
 def _bits_and(left: Any, right: Any) -> int:
-    return integer(left, 1) & integer(right, 2)
+    return big_integer(left, 1) & big_integer(right, 2)
 
 
 @builtin("bits.xor", "number, number -> number")
 def _bits_xor(left: Any, right: Any) -> int:
-    return integer(left, 1) ^ integer(right, 2)
+    return big_integer(left, 1) ^ big_integer(right, 2)
 
 
 @builtin("bits.negate", "number -> number")
 def _bits_negate(value: Any) -> int:
-    return ~integer(value, 1)
+    return ~big_integer(value, 1)
 
 
 def _shift(value: Any) -> int:
-    found = integer(value, 2)
+    found = big_integer(value, 2)
     if found < 0:
         raise operand_error(2, ("an unsigned integer number",), described("a negative integer"))
     if found > _MAX_SHIFT:
@@ -133,12 +146,12 @@ def _shift(value: Any) -> int:
 
 @builtin("bits.lsh", "number, number -> number")
 def _bits_lsh(value: Any, count: Any) -> int:
-    return integer(value, 1) << _shift(count)
+    return big_integer(value, 1) << _shift(count)
 
 
 @builtin("bits.rsh", "number, number -> number")
 def _bits_rsh(value: Any, count: Any) -> int:
-    return integer(value, 1) >> _shift(count)
+    return big_integer(value, 1) >> _shift(count)
 
 
 @builtin("equal", "any, any -> boolean")

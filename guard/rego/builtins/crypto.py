@@ -13,9 +13,10 @@ from .registry import builtin
 
 _UUID = re.compile(
     r"(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z"
-    r"|\{[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}\Z|[0-9a-f]{32}\Z",
+    r"|[\x00-\x7f][0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}[\x00-\x7f]\Z|[0-9a-f]{32}\Z",
     re.IGNORECASE,
 )
+_BRACED = 38
 _EPOCH_100NS = 0x01B21DD213814000
 
 
@@ -53,7 +54,9 @@ def _uuid4(ctx: Context, seed: str) -> str:
 def _uuid_parse(text: str) -> dict[str, Any]:
     if not _UUID.match(text):
         raise BuiltinFailure("invalid UUID")
-    data = bytes.fromhex(re.sub(r"urn:uuid:|[{}-]", "", text, flags=re.IGNORECASE))
+    # Of the form in braces only what is between them is looked at, as google/uuid does.
+    inner = text[1:-1] if len(text) == _BRACED else text[-36:]
+    data = bytes.fromhex(inner.replace("-", ""))
     version, high = data[6] >> 4, data[8]
     if high & 0xC0 == 0x80:
         variant = "RFC4122"

@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 
 from guard.rego import numbers
-from guard.rego.runtime import BuiltinFailure
+from guard.rego.runtime import Budget, BuiltinFailure, Context
 from guard.rego.show import compact, go_string, to_json
 from guard.rego.values import Set, sorted_keys, type_name
 
 from .registry import builtin
+from .yaml_text import yaml_text
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}\Z")
 
@@ -121,9 +122,9 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
 
 
-@builtin("json.marshal", "any -> string")
-def _json_marshal(value: Any) -> str:
-    return compact(to_json(value, exact=True))
+@builtin("json.marshal", "any -> string", context=True)
+def _json_marshal(ctx: Context, value: Any) -> str:
+    return compact(to_json(value, exact=True, budget=ctx.budget))
 
 
 @builtin("json.unmarshal", "string -> any")
@@ -177,7 +178,15 @@ _MAX_NODES = 200_000
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without time stamps, as OPA's parser turns it into JSON."""
+    """YAML without time stamps, as OPA's parser turns it into JSON. Tokens are paid for: scanning is slow."""
+
+    budget: Budget | None = None
+
+    def fetch_more_tokens(self) -> Any:
+        """The next token."""
+        if self.budget is not None:
+            self.budget.charge(1)
+        return super().fetch_more_tokens()
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -203,10 +212,15 @@ def _yaml_value(value: Any, left: list[int]) -> Any:
     raise BuiltinFailure(f"yaml: unsupported value {type(value).__name__}")
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(ctx: Context, text: str) -> Any:
     """The value of a YAML document. Raises BuiltinFailure."""
     try:
-        return _yaml_value(yaml.load(text, _Loader), [_MAX_NODES])  # noqa: S506 - a SafeLoader
+        loader = _Loader(text)
+        loader.budget = ctx.budget
+        value = loader.get_data() if loader.check_data() else None
+        while loader.check_node():  # the documents after the first count for nothing, but must be YAML
+            loader.get_node()
+        return _yaml_value(value, [_MAX_NODES])
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         row = mark.line + 1 if mark is not None else 1
@@ -217,20 +231,20 @@ def parse_yaml(text: str) -> Any:
 @builtin("yaml.marshal", "any -> string")
 def _yaml_marshal(value: Any) -> str:
     plain = json.loads(compact(to_json(value, exact=True)))
-    return str(yaml.dump(plain, Dumper=yaml.SafeDumper, allow_unicode=True, default_flow_style=False, width=1_000_000))
+    return yaml_text(plain)
 
 
-@builtin("yaml.unmarshal", "string -> any")
-def _yaml_unmarshal(text: str) -> Any:
-    return parse_yaml(text)
+@builtin("yaml.unmarshal", "string -> any", context=True)
+def _yaml_unmarshal(ctx: Context, text: str) -> Any:
+    return parse_yaml(ctx, text)
 
 
-@builtin("yaml.is_valid", "any -> boolean")
-def _yaml_is_valid(text: Any) -> bool:
+@builtin("yaml.is_valid", "any -> boolean", context=True)
+def _yaml_is_valid(ctx: Context, text: Any) -> bool:
     if type(text) is not str:
         return False
     try:
-        parse_yaml(text)
+        parse_yaml(ctx, text)
     except BuiltinFailure:
         return False
     return True

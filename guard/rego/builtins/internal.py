@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from guard.rego.errors import ConflictError
-from guard.rego.runtime import Context
+from guard.rego.errors import CompileError, ConflictError
+from guard.rego.runtime import BuiltinFailure, Context
 
 from .arithmetic import integer
 from .registry import builtin
@@ -43,3 +43,27 @@ def _intn(ctx: Context, seed: str, limit: Any) -> int:
         return 0
     held = ctx.session.memory.setdefault(("rand", seed, bound), secrets.randbelow(bound))
     return int(held)
+
+
+@builtin("rego.parse_module", "string, string -> object", context=True)
+def _parse_module(ctx: Context, file: str, source: str) -> dict[str, Any]:
+    from guard.rego.ast_json import module_json
+    from guard.rego.parser import parse_module
+
+    ctx.budget.charge(len(source))
+    try:
+        return module_json(parse_module(file, source, frozenset({"not"})))
+    except CompileError as error:
+        raise BuiltinFailure(str(error)) from None
+
+
+def _outside_rules(name: str) -> None:
+    """Inside a rule the compiler puts the answer in place of the call."""
+
+    @builtin(name, "-> any", context=True)
+    def call(_: Context) -> Any:
+        raise BuiltinFailure(f"the {name} function must only be called within the scope of a rule")
+
+
+for _name in ("rego.metadata.chain", "rego.metadata.rule"):
+    _outside_rules(_name)

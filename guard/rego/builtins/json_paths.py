@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from guard.rego.runtime import BuiltinFailure
+from guard.rego.runtime import BuiltinFailure, Context
 from guard.rego.values import UNDEFINED, Set, equal, key_of, type_name, value_of
 
 from .collections import step
@@ -90,9 +90,10 @@ def _only(value: Any, paths: Any) -> Any:
 # -- patch ------------------------------------------------------------------------------------------------------------
 
 
-@builtin("json.patch", "any, array -> any")
-def _json_patch(document: Any, operations: list[Any]) -> Any:
+@builtin("json.patch", "any, array -> any", context=True)
+def _json_patch(ctx: Context, document: Any, operations: list[Any]) -> Any:
     for operation in operations:
+        ctx.budget.charge(1)
         if type(operation) is not dict:
             message = "must be an array of JSON-Patch objects, but at least one element is not an object"
             raise BuiltinFailure(message)

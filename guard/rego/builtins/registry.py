@@ -93,13 +93,17 @@ def _split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def builtin(name: str, signature: str, *, context: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a Python function as a built-in. With ``context`` it takes the evaluation's context first."""
+def builtin(
+    name: str, signature: str, *, context: bool = False, lenient: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a Python function as a built-in. With ``context`` it takes the evaluation's context first. A
+    ``lenient`` one is given operands of any type, and the signature only holds at load."""
     inputs, _, result = signature.rpartition("->")
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         operands = _operands(inputs)
-        call = _guarded(name, function, operands, context=context)
+        taken = (Operand(ANY, ("any",)),) * len(operands) if lenient else operands
+        call = _guarded(name, function, taken, context=context)
         BUILTINS[name] = Builtin(name, operands, result.strip(), call)
         return function
 
@@ -110,6 +114,13 @@ def relation(name: str, signature: str, function: Callable[..., Any]) -> None:
     """Register a built-in that has many answers; the generated code iterates over them."""
     inputs, _, result = signature.rpartition("->")
     BUILTINS[name] = Builtin(name, _operands(inputs), result.strip(), function, relation=True)
+
+
+def unfit(error: Exception) -> BuiltinFailure:
+    """The failure for a value that Python refuses: half a surrogate pair, an integer of too many digits."""
+    if isinstance(error, UnicodeError):
+        return BuiltinFailure("a string is not valid Unicode")
+    return BuiltinFailure(str(error))
 
 
 def _guarded(
@@ -138,8 +149,8 @@ def _guarded(
                 return function(ctx, *args) if context else function(*args)
             except BuiltinFailure as failure:
                 return fail(ctx, loc, failure)
-            except OverflowError as error:
-                return fail(ctx, loc, BuiltinFailure(str(error)))
+            except (OverflowError, ValueError) as error:
+                return fail(ctx, loc, unfit(error))
 
         return call
     if len(kinds) == 1:
@@ -152,8 +163,8 @@ def _guarded(
                 return function(arg)
             except BuiltinFailure as failure:
                 return fail(ctx, loc, failure)
-            except OverflowError as error:
-                return fail(ctx, loc, BuiltinFailure(str(error)))
+            except (OverflowError, ValueError) as error:
+                return fail(ctx, loc, unfit(error))
 
         return call_one
     first, second = kinds
@@ -165,5 +176,7 @@ def _guarded(
             return function(left, right)
         except BuiltinFailure as failure:
             return fail(ctx, loc, failure)
+        except (OverflowError, ValueError) as error:
+            return fail(ctx, loc, unfit(error))
 
     return call_two

@@ -20,6 +20,7 @@ GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))
 
 
 MAX_LENGTH = 1 << 26
+_COMPARISONS_PER_STEP = 256
 
 
 def check_length(size: int) -> None:
@@ -76,7 +77,7 @@ def _format_int(value: Any, base: Any) -> str:
     codes = {2: "b", 8: "o", 10: "d", 16: "x"}
     if base not in codes:
         raise BuiltinFailure("operand 2 must be one of {2, 8, 10, 16}", "eval_type_error")
-    whole = int(numbers.to_fraction(value))
+    whole = int(numbers.binary(value))
     return numbers.format_number(whole) if base == 10 else format(whole, codes[base])
 
 
@@ -107,14 +108,20 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split(separator) if separator else list(text)
 
 
+@builtin("strings.split_n", "string, string, number -> array")
+def _split_n(text: str, separator: str, number: Any) -> list[str]:
+    parts, most = _split(text, separator), integer(number, 3)
+    return parts[:most] if most >= 0 else parts[most:]
+
+
 @builtin("replace", "string, string, string -> string")
 def _replace(text: str, old: str, new: str) -> str:
     check_length(len(text) + (text.count(old) * len(new)))
     return text.replace(old, new)
 
 
-@builtin("strings.replace_n", "object, string -> string")
-def _replace_n(patterns: dict[Any, Any], text: str) -> str:
+@builtin("strings.replace_n", "object, string -> string", context=True)
+def _replace_n(ctx: Context, patterns: dict[Any, Any], text: str) -> str:
     if not patterns:
         return text
     pairs: list[tuple[str, str]] = []
@@ -124,8 +131,17 @@ def _replace_n(patterns: dict[Any, Any], text: str) -> str:
         if type(patterns[key]) is not str:
             raise BuiltinFailure("operand 1 non-string value found in pattern object", "eval_type_error")
         pairs.append((key, patterns[key]))
+    ctx.budget.charge(len(text) * len(pairs) // _COMPARISONS_PER_STEP)
     known = dict(pairs)
-    return re.sub("|".join(re.escape(key) for key, _ in pairs), lambda match: known[match.group()], text)
+    length = len(text)
+
+    def put(match: re.Match[str]) -> str:
+        nonlocal length
+        length += len(known[match.group()])
+        check_length(length)
+        return known[match.group()]
+
+    return re.sub("|".join(re.escape(key) for key, _ in pairs), put, text)
 
 
 @builtin("trim", "string, string -> string")
@@ -193,10 +209,8 @@ def _any_suffix(texts: Any, suffixes: Any) -> bool:
 
 def _go_argument(value: Any) -> Any:
     kind = type(value)
-    if kind in {int, str}:
+    if kind in {int, float, str}:
         return value
-    if kind is float:
-        return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
     if kind is Decimal:
         nearest = float(value)
         return nearest if math.isfinite(nearest) else show(value)

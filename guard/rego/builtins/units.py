@@ -14,6 +14,7 @@ from .registry import builtin
 
 _AMOUNT = re.compile(r"[0-9.+-]*(?:[eE][+-]?[0-9]+[0-9.]*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_MAX_DIGITS = 1000
 _POWERS = {letter: power for power, letter in enumerate("kmgtpe", 1)}
 
 
@@ -30,6 +31,8 @@ def _amount(text: str, problem: str) -> Fraction:
     if not _NUMBER.match(text):
         raise BuiltinFailure(problem)
     mantissa, _, exponent = text.lower().partition("e")
+    if len(mantissa) > _MAX_DIGITS:
+        raise BuiltinFailure("amount has too many digits")
     if abs(int(exponent or 0)) > 25_000:
         raise BuiltinFailure("exponent too large")
     return Fraction(Decimal(mantissa)) * Fraction(10) ** int(exponent or 0)

@@ -12,7 +12,9 @@ from .registry import builtin
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+# In a host, escapes are for bytes past ASCII; %25 introduces the zone of an address.
+_HOST_ESCAPE = re.compile(r"%(?!25)[0-7][0-9A-Fa-f]")
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:<>\"\[\]-]|%[0-9A-Fa-f]{2}|[^\x00-\x7f])*\Z")
 _USER = re.compile(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*\Z")
 _PATH_SAFE = "$&+,/:;=@-_.~"
@@ -68,17 +70,26 @@ def _parse_authority(text: str, authority: str, found: dict[str, str]) -> None:
         port = colon + digits
     if port and not re.fullmatch(r":[0-9]*", port):
         raise _invalid(text, f'invalid port "{port}" after host')
-    if not _HOST.match(name):
+    if not _BROKEN.search(name) and not _HOST.match(name):
         raise _invalid(text, "invalid character in host name")
     if name:
-        found["hostname"] = _unescape(text, name)
+        found["hostname"] = _unescape_host(text, name, bracketed=host.startswith("["))
     if port[1:]:
         found["port"] = port[1:]
 
 
+def _unescape_host(text: str, name: str, *, bracketed: bool) -> str:
+    address = name.partition("%25")[0] if bracketed else name
+    wrong = _HOST_ESCAPE.search(address)
+    if wrong:
+        raise _invalid(text, f'invalid URL escape "{wrong.group()}"')
+    return _unescape(text, name)
+
+
 def _unescape(text: str, part: str) -> str:
-    if _BROKEN.search(part):
-        raise _invalid(text, "invalid URL escape")
+    broken = _BROKEN.search(part)
+    if broken:
+        raise _invalid(text, f'invalid URL escape "{broken.group()}"')
     return urllib.parse.unquote(part)
 
 
