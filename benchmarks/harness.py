@@ -23,6 +23,7 @@ from typing import Any, Final
 
 START_SECONDS: Final = 60.0
 CPU_PATH: Final = "/__cpu"
+ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,30 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(name: str, factory: str, environ: dict[str, str] | None = None) -> Iterator[Server]:
-    """Run ``module:factory`` (returns an ASGI app) under uvicorn in a process of its own until the block ends."""
+def serving(
+    name: str, factory: str, environ: dict[str, str] | None = None, *, log_file: Path | None = None
+) -> Iterator[Server]:
+    """Run ``module:factory`` (returns an ASGI app) under uvicorn in a process of its own until the block ends.
+
+    What it writes to standard error goes into ``log_file``, if one is given.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", factory, "--factory", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--log-level", "warning", "--no-access-log", "--loop", "asyncio", "--http", "h11"]
-    process = subprocess.Popen(command, env={**os.environ, **(environ or {})})
+    command += [
+        "--app-dir",
+        str(ROOT),
+        "--log-level",
+        "warning",
+        "--no-access-log",
+        "--loop",
+        "asyncio",
+        "--http",
+        "h11",
+    ]
+    with log_file.open("wb") if log_file else contextlib.nullcontext() as errors:
+        process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, stderr=errors)
     try:
         _await_port(process, port)
         yield Server(name, port)

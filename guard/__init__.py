@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from guard.config import GuardConfig
     from guard.errors import GuardError
+    from guard.health import HealthApp
     from guard.middleware import GuardMiddleware
     from guard.types import GuardContext
 
-__all__ = ["GuardConfig", "GuardContext", "GuardError", "GuardMiddleware"]
+__all__ = ["GuardConfig", "GuardContext", "GuardError", "GuardMiddleware", "HealthApp"]
 
 _HOMES = {
     "GuardConfig": "guard.config",
     "GuardContext": "guard.types",
     "GuardError": "guard.errors",
     "GuardMiddleware": "guard.middleware",
+    "HealthApp": "guard.health",
 }
 
 

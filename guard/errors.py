@@ -67,6 +67,7 @@ REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "path_ambiguous": (400, "The path means different routes to different readers."),
     "body_too_large": (413, "The body is larger than the limit."),
     "body_too_slow": (400, "The body did not arrive in time."),
+    "client_disconnected": (400, "The client left before its body was whole."),
     "body_length_mismatch": (400, "The body's length differs from Content-Length."),
     "content_length_invalid": (400, "Content-Length is repeated, malformed or contradicted by Transfer-Encoding."),
     "content_type_invalid": (400, "Content-Type is repeated or malformed."),
@@ -101,8 +102,8 @@ class ContentRefused(GuardError):
         self.status, self.title = REFUSALS[refusal]
 
 
-class ClientGone(GuardError):
-    """The client disconnected before its body was whole."""
+class ClientGone(ContentRefused):
+    """The client disconnected before its body was whole: recorded as a refusal, and nobody is answered."""
 
     code = "client_gone"
 
@@ -159,6 +160,24 @@ class ObligationFailed(GuardError):
     """An obligation is unknown here or could not be performed: the decision becomes a denial."""
 
     code = "obligation_failed"
+
+
+class Overloaded(GuardError):
+    """Too much is under way at once: a bound of ``[limits]``, or the queue of the worker threads. Try again."""
+
+    code = "overloaded"
+
+
+class WorkTimeout(GuardError):
+    """Reading or writing a body in a worker thread was not done within its deadline."""
+
+    code = "work_timeout"
+
+
+class GuardStopped(GuardError):
+    """The guard was stopped, or could not be started: there is nobody to decide."""
+
+    code = "guard_stopped"
 
 
 class LogUnavailable(GuardError):

@@ -45,6 +45,7 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
 
 _REMEMBERED: Final = 16_384
 _LONGEST: Final = 4
+_SLICE: Final = 32 * 1024
 # Format characters, and marks that are drawn onto their neighbour: a stray accent does not change what is read.
 _INVISIBLE: Final = frozenset({"Cf", "Mn", "Me"})
 
@@ -84,7 +85,8 @@ def fold(text: str) -> Folded:
     # Deleting from bytes is an order of magnitude faster than searching with a regular expression.
     if text.isascii() and len(text.encode().translate(None, _CONTROLS)) == len(text):
         return Folded(text)
-    folded = text.translate(_TABLE)
+    # One call into C holds the interpreter's lock: a long text is translated in slices, so that others get their turn.
+    folded = "".join([text[start : start + _SLICE].translate(_TABLE) for start in range(0, len(text), _SLICE)])
     if folded == text:
         return Folded(text)
     offsets = array("I", (offset for offset, character in enumerate(text) for _ in _TABLE[ord(character)]))

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
 
-from guard.errors import DetectionIncomplete, place_of
+from guard.errors import DetectionIncomplete, GuardStopped, Overloaded, place_of
 from guard.telemetry import get_logger
 from guard.types import DetectContext, Detector, DetectorOutcome, Finding, Incomplete, Segment, Stage
+from guard.workers import THREADS, Workers
 
 INLINE_CHARACTERS: Final = 2048
 INLINE_SEGMENTS: Final = 256
@@ -40,10 +40,11 @@ _NOTHING: Final = Detection()
 class Pipeline:
     """Runs a fixed set of detectors. ``deadline_ms`` bounds all of them together."""
 
-    def __init__(self, detectors: Sequence[Detector], *, deadline_ms: int, threads: int = 4) -> None:
+    def __init__(self, detectors: Sequence[Detector], *, deadline_ms: int, threads: int = THREADS) -> None:
         self.detectors = tuple(detectors)
         self._deadline_s = deadline_ms / 1000
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="guard-detect")
+        # Apart from those that read bodies: detectors that hang must not keep anything from being read.
+        self._workers = Workers("guard-detect", threads=threads)
 
     async def detect(self, segments: Sequence[Segment], stage: Stage) -> Detection:
         """All findings of all detectors, in the order of position. A failure is an ``Incomplete``, not an exception."""
@@ -65,18 +66,20 @@ class Pipeline:
     async def _run_apart(
         self, detector: Detector, segments: Sequence[Segment], context: DetectContext
     ) -> tuple[list[Finding], DetectorOutcome]:
-        loop = asyncio.get_running_loop()
         started = time.monotonic()
-        future = loop.run_in_executor(self._threads, _run, detector, segments, context)
+        seconds = context.deadline + _GRACE_SECONDS - started
         try:
-            return await asyncio.wait_for(future, context.deadline + _GRACE_SECONDS - started)
+            return await self._workers.run(_run, detector, segments, context, seconds=seconds)
         except TimeoutError:
             # The thread cannot be stopped; the pool is bounded, so a stuck detector costs one worker, not the process.
-            return [], DetectorOutcome(detector.info, "deadline", round((time.monotonic() - started) * 1e6))
+            outcome = "deadline"
+        except (Overloaded, GuardStopped) as error:
+            outcome = error.code
+        return [], DetectorOutcome(detector.info, outcome, round((time.monotonic() - started) * 1e6))
 
     def close(self) -> None:
         """Let go of the worker threads without waiting for a stuck detector."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
 
 
 def _run(

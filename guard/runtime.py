@@ -4,48 +4,41 @@ and replay. Started by the lifespan or, where none arrives, by the first request
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import EntryPoint, entry_points, version
-from typing import Any, Final
+from importlib.metadata import version
 
-import msgspec
-
-from guard.config import DetectorsConfig, GuardConfig
-from guard.errors import ConfigError, DetectorMissing
-from guard.exchange import Services
+from guard.config import GuardConfig
+from guard.errors import ConfigError, GuardError, GuardStopped, LogUnavailable, place_of
+from guard.exchange import Pressure, Services, Tally
+from guard.generation import (
+    Generation,
+    Given,
+    build_engine,
+    bundle_of,
+    config_digest,
+    load_behaviour,
+    load_detectors,
+    next_generation,
+    uncollected,
+)
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
 from guard.pipeline import Pipeline
-from guard.policy.bundle import Bundle, bundle_data, load_bundle
 from guard.policy.networks import Networks
+from guard.record.build import Standing, config_record
 from guard.record.keys import load_or_create_keys
 from guard.record.log import SignedLog
-from guard.reload import ConfigSource, Reloader, ReloadState
+from guard.reload import ConfigSource, Refusal, Reloader, ReloadState
 from guard.shelf import Shelf
+from guard.starting import Attempts, could_not_start
 from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
+from guard.workers import Workers, spare_collections, take_turns
 
-DETECTOR_GROUP: Final = "guard.detectors"
-# Whose extra brings what a detector of ours needs.
-_EXTRAS: Final = {"pii": "pii", "forest": "ml"}
+__all__ = ["Runtime", "build_engine", "bundle_of", "config_digest", "load_behaviour", "load_detectors"]
 
 _log = get_logger("guard.runtime")
-
-
-class Generation(msgspec.Struct, frozen=True):
-    """A configuration and the parts that it needs, built and not yet in use."""
-
-    config: GuardConfig
-    detectors: tuple[Detector, ...]
-    behaviour: BehaviourModel | None
-    engine: PolicyEngine
-
-    @property
-    def revision(self) -> str:
-        """The revision of its policies."""
-        return self.engine.info.revision
 
 
 class Runtime:
@@ -65,12 +58,14 @@ class Runtime:
         """Parts that are given are used as they are; the others are built from ``config``.
 
         Loads and compiles policies and detectors, so that a mistake stops the start and not a request. Opens neither
-        the log nor a connection: that is ``start``, after the server has forked. With ``source``, the files of
-        ``config`` are watched while the guard runs, and what changes is taken over. Raises ``GuardError``.
+        the log nor a connection: that is ``start``, after the server has forked. With ``source`` and ``reload`` in the
+        configuration, its files are watched while the guard runs, and what changes is taken over. Raises
+        ``GuardError``.
         """
         self._given = Given(detectors is not None, behaviour is not None, engine is not None)
         # Looks at the files before they are read, so that an edit in between is one.
-        self._reloader = Reloader(source, config, prepare=self.prepare, adopt=self.adopt) if source else None
+        watching = source is not None and config.reload
+        self._reloader = Reloader(source, config, self) if source is not None and watching else None
         self._now = Generation(
             config,
             tuple(load_detectors(config) if detectors is None else detectors),
@@ -82,7 +77,14 @@ class Runtime:
         self._services: Services | None = None
         self._shelf: Shelf | None = None
         self._starting = asyncio.Lock()
+        self._stopped = False
+        self._workers: Workers | None = None
+        limits = config.limits
+        self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
+        self.tally = Tally()
+        self.attempts = Attempts()
         self.excluded_requests = 0
+        self.health_requests = 0
 
     @property
     def config(self) -> GuardConfig:
@@ -100,21 +102,65 @@ class Runtime:
         """How reloading fares; ``None`` where nothing is watched."""
         return self._reloader.state if self._reloader else None
 
+    @property
+    def standing(self) -> Standing:
+        """What decides now, as records name it. From any thread."""
+        return self._now.standing
+
     async def start(self) -> Services:
-        """Open the log and connect to what the configuration names. Starting twice is starting once."""
+        """Open the log and connect to what the configuration names. Starting twice is starting once.
+
+        Raises ``GuardError``; ``attempts`` keeps it for the requests that come.
+        """
         async with self._starting:
-            if self._services is None:
-                try:
-                    self._services = await self._start()
-                except OSError as error:
-                    raise ConfigError(
-                        f"the state directory cannot be used: {error.strerror}",
-                        where=str(self.config.state_directory),
-                        mend="check state_directory, its permissions and the free space",
-                    ) from None
-            return self._services
+            self._stopped = False
+            return self._services or await self._attempt()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, and not started since."""
+        return self._stopped
+
+    async def ready(self) -> Services:
+        """The running guard, for a request: where no lifespan came, the first request starts it.
+
+        Raises ``GuardStopped`` after ``stop``, and where it cannot be started; a failure stands for a second, whoever
+        asks meanwhile.
+        """
+        async with self._starting:
+            if self._services is not None:
+                return self._services
+            if self._stopped:
+                raise could_not_start(None)
+            self.attempts.check()
+            try:
+                return await self._attempt()
+            except GuardError as error:
+                raise could_not_start(error) from None
+
+    async def _attempt(self) -> Services:
+        try:
+            self._services = await self._start()
+        except Exception as error:  # noqa: BLE001 - whatever stops the start, requests must hear of it
+            if isinstance(error, GuardError):
+                known: GuardError = error
+            elif isinstance(error, OSError):
+                known = ConfigError(
+                    f"the state directory cannot be used: {error.strerror}",
+                    where=str(self.config.state_directory),
+                    mend="check state_directory, its permissions and the free space",
+                )
+            else:
+                known = GuardStopped(f"the start failed with {type(error).__name__}", where=place_of(error))
+            _log.error("the guard cannot start", error=str(known))
+            self.attempts.failed(known)
+            raise known from None
+        self.attempts.succeeded()
+        return self._services
 
     async def _start(self) -> Services:
+        take_turns()
+        spare_collections()
         config = self.config
         if self._log is None or self._keyed is None:
             keys = load_or_create_keys(config.state_directory / "keys")
@@ -129,12 +175,14 @@ class Runtime:
                 segment_records=config.record.segment_records,
                 queue_records=config.record.queue_records,
                 heartbeat_seconds=config.record.heartbeat_seconds,
-                config_digest=config_digest(config),
+                standing=lambda: self.standing,
                 software_version=version("policy-guard"),
                 counters=self._count,
             )
         shelf = Shelf()
         async with AsyncExitStack() as undo:
+            self._workers = Workers("guard-work")
+            undo.callback(self._workers.close)
             services = await self._open(self._now, None, undo)
             await self._log.start()
             undo.pop_all()
@@ -150,6 +198,7 @@ class Runtime:
         config = generation.config
         assert self._keyed is not None  # noqa: S101 - start has made both
         assert self._log is not None  # noqa: S101
+        assert self._workers is not None  # noqa: S101
         if before is not None and before.config.identity == config.identity:
             authenticator = before.authenticator
         else:
@@ -178,6 +227,9 @@ class Runtime:
             networks=Networks(config.networks),
             engine=generation.engine,
             log=self._log,
+            workers=self._workers,
+            pressure=self.pressure,
+            tally=self.tally,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:
@@ -185,22 +237,41 @@ class Runtime:
 
         Blocks while it loads and compiles: for a worker thread. Raises ``GuardError``.
         """
-        return next_generation(self._now, config, self._given)
+        with uncollected():
+            return next_generation(self._now, config, self._given)
 
     async def adopt(self, generation: Generation) -> None:
-        """Let a generation decide from the next request on. If it cannot be started, the one before stays."""
+        """Let a generation decide from the next request on, once that is on record. If it cannot be started, or the log
+        cannot take the record, the one before stays. Raises ``GuardError``."""
         async with self._starting:
             before, shelf = self._services, self._shelf
             if before is None or shelf is None:
                 return
             async with AsyncExitStack() as undo:
                 services = await self._open(generation, before, undo)
+                # The log is a queue: no decision of this generation can come before this record.
+                await services.log.append(config_record(self.standing, generation.standing))
                 undo.pop_all()
             shelf.hold(services)
             self._services, self._now = services, generation
+            limits = generation.config.limits
+            self.pressure.max_exchanges, self.pressure.max_bytes = limits.max_exchanges, limits.max_buffered_bytes
+
+    async def refuse(self, refusal: Refusal, generation: Generation | None) -> None:
+        """Record that a reload was refused: before ``generation`` was built, or when it was to be adopted."""
+        services = self._services
+        if services is None:
+            return
+        after = None if generation is None else generation.standing
+        try:
+            await services.log.append(config_record(self.standing, after, (refusal.code, refusal.where)))
+        except LogUnavailable as error:
+            _log.error("a refused reload could not be recorded", error=str(error))
 
     async def stop(self) -> None:
-        """Write what is queued, close the log, let go of threads and connections."""
+        """Write what is queued, close the log, let go of threads and connections. Requests that come later are refused;
+        only ``start`` starts again."""
+        self._stopped = True
         if self._reloader is not None:
             await self._reloader.stop()
         async with self._starting:
@@ -209,6 +280,7 @@ class Runtime:
             if services is None or shelf is None:
                 return
             services.pipeline.close()
+            services.workers.close()
             try:
                 await services.log.stop()
             finally:
@@ -216,114 +288,8 @@ class Runtime:
 
     def _count(self) -> dict[str, int]:
         """For the heartbeats. Called from the log's thread."""
-        counters = {"excluded_requests": self.excluded_requests}
+        counters = {"excluded_requests": self.excluded_requests, "health_requests": self.health_requests}
+        counters |= self.tally.counters()
         if state := self.reload_state:
             counters |= {"reloads": state.reloads, "reloads_failed": state.failures}
         return counters
-
-
-class Given(msgspec.Struct, frozen=True):
-    """Which parts the runtime was given: those are no affair of a reload."""
-
-    detectors: bool
-    behaviour: bool
-    engine: bool
-
-
-def next_generation(now: Generation, config: GuardConfig, given: Given) -> Generation | None:
-    """What follows a generation under another configuration: what did not change is shared, learned behaviour kept.
-
-    ``None`` if nothing changed. Raises ``GuardError``.
-    """
-    old = now.config
-    fixed = [name for name in ("state_directory", "record") if getattr(config, name) != getattr(old, name)]
-    if fixed:
-        raise ConfigError(
-            "cannot change while the guard runs", where=", ".join(fixed), mend="restart the guard to change it"
-        )
-    engine = now.engine if given.engine else _next_engine(now, config)
-    wanted, had = config.detectors, old.detectors
-    detectors, behaviour = now.detectors, now.behaviour
-    if not given.detectors and _choice(wanted, wanted.enabled) != _choice(had, had.enabled):
-        detectors = tuple(load_detectors(config))
-    if not given.behaviour and _choice(wanted, [wanted.behaviour]) != _choice(had, [had.behaviour]):
-        behaviour = load_behaviour(config)
-    if engine is now.engine and config == old:
-        return None
-    return Generation(config, detectors, behaviour, engine)
-
-
-def _next_engine(now: Generation, config: GuardConfig) -> PolicyEngine:
-    """The engine that runs, if it would be built the same. One that asks a server always is built anew: the files that
-    it reads may have changed."""
-    wanted, had = config.policy, now.config.policy
-    if wanted.engine == "embedded" == had.engine and wanted.entrypoint == had.entrypoint:
-        bundle = bundle_of(config)
-        return now.engine if bundle.digest == now.engine.info.digest else build_engine(config, bundle)
-    return build_engine(config)
-
-
-def _choice(config: DetectorsConfig, names: Sequence[str | None]) -> list[tuple[str | None, Mapping[str, Any]]]:
-    return [(name, config.options.get(name or "", {})) for name in names]
-
-
-def build_engine(config: GuardConfig, bundle: Bundle | None = None) -> PolicyEngine:
-    """The engine that the configuration names, over the policies that it names; ``bundle``, if they are loaded."""
-    bundle = bundle or bundle_of(config)
-    if config.policy.engine == "opa":
-        from guard.policy.opa import OpaEngine
-
-        return OpaEngine(config.policy.opa, entrypoint=config.policy.entrypoint, bundle=bundle)
-    from guard.policy.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(bundle, entrypoint=config.policy.entrypoint)
-
-
-def bundle_of(config: GuardConfig) -> Bundle:
-    """The policies and data of a configuration, loaded and checked. Raises ``PolicyInvalid``."""
-    return load_bundle(directories=config.policy.directories, shipped=config.policy.shipped, data=bundle_data(config))
-
-
-def config_digest(config: GuardConfig) -> str:
-    """SHA-256, in hex, of the effective configuration."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
-
-
-def load_detectors(config: GuardConfig) -> list[Detector]:
-    """The detectors that the configuration enables, from the entry points. Raises ``DetectorMissing``."""
-    loaded: list[Detector] = []
-    for name in config.detectors.enabled:
-        instance = _load(name, config.detectors.options.get(name, {}))
-        if not isinstance(instance, Detector):
-            raise ConfigError(
-                f"{name!r} is no detector", where="detectors.enabled", mend="name it in detectors.behaviour"
-            )
-        loaded.append(instance)
-    return loaded
-
-
-def load_behaviour(config: GuardConfig) -> BehaviourModel | None:
-    """The behaviour model that the configuration names, if any."""
-    name = config.detectors.behaviour
-    if not name:
-        return None
-    instance = _load(name, config.detectors.options.get(name, {}))
-    if not isinstance(instance, BehaviourModel):
-        raise ConfigError(f"{name!r} is no behaviour model", where="detectors.behaviour", mend='use "behaviour"')
-    return instance
-
-
-def _load(name: str, options: Mapping[str, Any]) -> object:
-    found: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=DETECTOR_GROUP)}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "none is installed"
-        raise DetectorMissing(f"no detector is called {name!r}", where="detectors", mend=f"known: {known}")
-    try:
-        factory = found[name].load()
-    except ImportError as error:
-        extra = _EXTRAS.get(name)
-        mend = f"pip install 'policy-guard[{extra}]'" if extra else f"install what {found[name].value} imports"
-        raise DetectorMissing(
-            f"the detector {name!r} cannot be loaded: {error}", where="detectors", mend=mend
-        ) from None
-    return factory(**options)

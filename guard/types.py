@@ -60,7 +60,7 @@ ANONYMOUS: Final = Principal(type="anonymous", id="anonymous")
 # --- what was read --------------------------------------------------------------------------------------------------
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, gc=False):
     """One text of a body, at one position.
 
     ``pointer`` is a JSON pointer (RFC 6901) that is free of personal data from birth: tokens outside the recognised
@@ -79,7 +79,7 @@ class Segment(msgspec.Struct, frozen=True):
         return cls(text, pointer, provenance, fold(text))
 
 
-class Skipped(msgspec.Struct, frozen=True):
+class Skipped(msgspec.Struct, frozen=True, gc=False):
     """A position that was not inspected, and why. ``reason`` is one of the words in ``docs/coverage.md``."""
 
     pointer: str
@@ -142,7 +142,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 # --- what was seen --------------------------------------------------------------------------------------------------
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """Something that a detector saw in ``segments[segment].text[start:end]`` (code points of the original text).
 
     ``evidence`` names the pattern or rule that matched and is free of personal data.
@@ -344,8 +344,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     obligations: tuple[Obligation, ...] = ()
     would_deny: tuple[Reason, ...] = ()
     """Reasons of rules in shadow mode: recorded, without effect."""
-    outage: bool = False
-    """The guard could not decide (engine, log): answered 503, not 403."""
+    outage: bool = False  # the guard could not decide (engine, log): answered 503, not 403
+    fail_open: str = ""  # the code of the failure despite which an ``unsafe_fail_open`` route lets it pass
     engine: EngineInfo | None = None
     duration_us: int = 0
 

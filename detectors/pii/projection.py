@@ -57,11 +57,19 @@ _DIGITS: Final = _Digits()
 _PROJECTION: Final = _Projection()
 
 
+_SLICE: Final = 32 * 1024
+
+
+def _translated(text: str, table: dict[int, str]) -> str:
+    """Slice by slice: one call into C holds the interpreter's lock for as long as it takes."""
+    return "".join([text[start : start + _SLICE].translate(table) for start in range(0, len(text), _SLICE)])
+
+
 def project(text: str) -> bytes:
     """The projected form of a text: ASCII, one byte for each character."""
     if text.isascii():
         return text.encode("ascii")
-    return text.translate(_PROJECTION).encode("ascii")
+    return _translated(text, _PROJECTION).encode("ascii")
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
@@ -73,4 +81,4 @@ class View(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, text: str) -> View:
         """Both readings of a folded text. Linear."""
-        return cls(text if text.isascii() else text.translate(_DIGITS), project(text))
+        return cls(text if text.isascii() else _translated(text, _DIGITS), project(text))

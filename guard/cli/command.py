@@ -20,7 +20,7 @@ EXIT_USAGE: Final = 3
 
 def build() -> typer.Typer:
     """The command with all its sub-commands; those of other packages come through entry points."""
-    from guard.cli import demo, doctor, log, policy, project, schema
+    from guard.cli import check, demo, doctor, log, policy, project, schema
 
     app = typer.Typer(
         name="guard",
@@ -32,7 +32,7 @@ def build() -> typer.Typer:
     app.callback()(_guard)
     app.command("demo")(demo.demo)
     app.command("init")(project.init)
-    app.command("check")(project.check)
+    app.command("check")(check.check)
     app.command("doctor")(doctor.doctor)
     app.command("schema")(schema.schema)
     app.add_typer(policy.app, name="policy")

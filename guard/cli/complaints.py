@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Final
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import typer
 
+from guard.config.explain import ConfigInvalid
 from guard.errors import ConfigError, Diagnostic, GuardError, PolicyInvalid
+from guard.policy.remarks import Level, Remark
 
 _MENDS: Final = {
     "rego_parse_error": "correct the syntax at this place",
@@ -17,24 +23,70 @@ _MENDS: Final = {
     "guard_metadata_error": "policies/README.md says what a rule needs; guard init writes an example",
     "guard_settings_error": "docs/configuration.md lists the settings of the shipped rules",
 }
+_HEADS: Final[Mapping[Level, str]] = {"error": "error", "warning": "warning", "info": "note"}
+_NARROWEST: Final = 20
 _UNDEFINED: Final = re.compile(r"undefined function (\S+)")
 
 
-def report(error: GuardError) -> str:
-    """An error in up to three lines, or in three for each diagnostic of policies that do not load."""
+def remarks_of(error: GuardError) -> list[Remark]:
+    """What an error tells: one remark for each diagnostic of policies, and for each key of a configuration."""
     if isinstance(error, PolicyInvalid):
-        return "\n".join(_lines(d.message + f" ({d.code})", place(d), mend(d)) for d in error.diagnostics)
-    return _lines(error.what, error.where, error.mend)
+        return [Remark("error", d.code, d.message, place(d), mend(d), d.file, d.row, d.col) for d in error.diagnostics]
+    if isinstance(error, ConfigInvalid):
+        return [Remark("error", p.code, p.what, p.where, p.mend) for p in error.problems]
+    return [Remark("error", error.code, error.what, error.where, error.mend)]
 
 
 def complain(error: GuardError) -> None:
     """Print an error."""
-    typer.echo(report(error), err=True)
+    tell(remarks_of(error), codes=isinstance(error, PolicyInvalid))
+
+
+def tell(remarks: Iterable[Remark], *, codes: bool = False) -> None:
+    """Print remarks on stderr, each in up to three lines; on a terminal, wrapped."""
+    for remark in remarks:
+        what = f"{remark.message} ({remark.code})" if codes else remark.message
+        head = _HEADS[remark.level]
+        for label, text in ((head, what), ("where", place_of(remark)), ("mend", remark.mend)):
+            if text:
+                typer.echo("\n".join(_wrapped(f"{f'{label}:':<7}", text)), err=True)
 
 
 def warn(text: str) -> None:
     """Print a sentence on something that is allowed and probably not meant."""
-    typer.echo(f"warning: {text}", err=True)
+    tell([Remark("warning", "", text)])
+
+
+def as_json(remark: Remark) -> dict[str, Any]:
+    """A remark for programs."""
+    return {
+        "code": remark.code,
+        "message": remark.message,
+        "where": place_of(remark),
+        "mend": remark.mend,
+        "file": remark.file,
+        "row": remark.row,
+        "col": remark.col,
+    }
+
+
+def place_of(remark: Remark) -> str:
+    """Where a remark is about, for people."""
+    return remark.where if remark.file and remark.where.startswith(remark.file) else remark.place
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """Lines of a terminal's width, below the beginning of the text; whole lines elsewhere. Paths and commands stay in
+    one piece, so that they can be copied."""
+    head = head if head.endswith(" ") else head + " "
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        if sys.stderr.isatty():
+            width = max(shutil.get_terminal_size().columns - len(head), _NARROWEST)
+            lines += textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False)
+        else:
+            lines.append(paragraph)
+    return [(" " * len(head) if number else head) + line for number, line in enumerate(lines)]
 
 
 def place(diagnostic: Diagnostic) -> str:
@@ -45,6 +97,8 @@ def place(diagnostic: Diagnostic) -> str:
 
 def mend(diagnostic: Diagnostic) -> str:
     """What to do about one error of a policy."""
+    if diagnostic.message.startswith("policy.entrypoint "):
+        return "correct policy.entrypoint in guard.toml"
     if diagnostic.file and not diagnostic.row:
         return "name a directory or a file of policies that exists and can be read"
     near = _meant(diagnostic.message)
@@ -64,10 +118,3 @@ def unusable(error: OSError, *, what: str) -> ConfigError:
     """A file that the system does not let us use."""
     where = str(error.filename) if error.filename is not None else ""
     return ConfigError(f"{what}: {error.strerror}", where=where, mend="check the path, its permissions and the space")
-
-
-def _lines(what: str, where: str, mend: str) -> str:
-    parts = [f"error: {what}"]
-    parts += [f"where: {where}"] if where else []
-    parts += [f"mend:  {mend}"] if mend else []
-    return "\n".join(parts)

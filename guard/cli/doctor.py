@@ -6,6 +6,9 @@ Exit codes: 0 nothing, or warnings only; 1 a problem; 3 usage. Nothing is change
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ import typer
 from guard.cli.diagnosis.check import Check, Verdict, worst
 
 _WIDTH: Final = 80
+_NARROWEST: Final = 20
 _INDENT: Final = 9
 _COLOURS: Final[dict[Verdict, str]] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -63,10 +67,12 @@ def examine(config: Path | None = None, app: str = "") -> Iterator[Check]:
         yield from checks
         yield from engine.check_engine(loaded, bundle)
         yield from configuration.check_detectors(loaded)
+        yield from configuration.check_fit_of(loaded, bundle, config)
         yield from state.check_state(loaded.state_directory)
     yield from servers.check_servers(loaded)
+    yield from servers.check_forwarded(loaded, os.environ)
     if app:
-        yield from mounting.check_app(app, loaded)
+        yield from mounting.check_app(app, loaded, config)
 
 
 def _tell(checks: Sequence[Check]) -> None:
@@ -94,10 +100,13 @@ def _tell_one(check: Check) -> None:
 
 
 def _wrapped(text: str, indent: int = 0) -> list[str]:
-    """Lines of at most 80 columns; a path or a command that is longer stays in one piece, so that it can be copied."""
+    """Lines of at most 80 columns, or fewer on a narrow terminal; a path or a command that is longer stays in one
+    piece, so that it can be copied."""
+    columns = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+    width = max(columns - _INDENT - indent, _NARROWEST)
     safe = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
     return [
         line
         for paragraph in safe.splitlines()
-        for line in textwrap.wrap(paragraph, _WIDTH - _INDENT - indent, break_long_words=False, break_on_hyphens=False)
+        for line in textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False)
     ]

@@ -22,7 +22,7 @@ from guard.policy.document import restore
 from guard.record.report import EXIT_USAGE, EXIT_WHOLE, Report
 from guard.record.verify import find_origins, read_trust
 from guard.record.verify import verify as verify_log
-from guard.review.explain import explain, when
+from guard.review.explain import Section, explain, explain_reload, reload_summary, when
 from guard.review.query import Exchange, Filter, LogReader, RecordNotFound, effects, rules
 from guard.types import DecisionRecord
 
@@ -38,7 +38,7 @@ _COLOURS: Final = {
     "INCOMPLETE": "yellow",
     "TAMPERED": "bold red",
 }
-_KINDS: Final = ("decision", "outcome", "open", "close", "heartbeat", "recovery")
+_KINDS: Final = ("decision", "outcome", "open", "close", "heartbeat", "recovery", "config")
 _TIME_WIDTH: Final = 26
 _TITLE_WIDTH: Final = 14
 _SHORT: Final = 12
@@ -85,16 +85,25 @@ def tail(
 
 @app.command()
 def show(
-    decision_id: Annotated[str, typer.Argument(metavar="ID", help="A decision's id, its beginning, or: last")],
+    decision_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A decision's or reload's id, its beginning, or: last")
+    ],
     directory: Directory = None,
     policy_input: Annotated[
         bool, typer.Option("--input", help="Only what the policy saw, as guard policy eval -i takes it.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Explain one decision in plain sentences."""
+    """Explain one decision, or one reload, in plain sentences."""
     reader = LogReader(_directory(directory))
-    exchange = reader.find(decision_id)
+    try:
+        exchange = reader.find(decision_id)
+    except RecordNotFound:
+        reload = reader.find_reload(decision_id)
+        if reload is None or policy_input:
+            raise
+        _print_reload(reload, as_json=as_json)
+        return
     if policy_input:
         _print_input(exchange)
     elif as_json:
@@ -161,8 +170,19 @@ def print_report(report: Report) -> None:
 
 def print_explanation(exchange: Exchange) -> None:
     """Print a decision in plain sentences."""
+    _print_sections(explain(exchange))
+
+
+def _print_reload(record: DecisionRecord, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(record))
+    else:
+        _print_sections(explain_reload(record))
+
+
+def _print_sections(sections: Iterable[Section]) -> None:
     out = console()
-    for section in explain(exchange):
+    for section in sections:
         for number, sentence in enumerate(section.sentences):
             title = section.title if number == 0 else ""
             hanging(out, f"[bold]{title:<{_TITLE_WIDTH}}[/]", printable(sentence), indent=_TITLE_WIDTH)
@@ -208,6 +228,9 @@ def _print_record(out: Console, record: DecisionRecord) -> None:
         verdict = "deny" if "deny" in effects(record) else "allow"
         colour, head, subject = "dim", "outcome", str(record["decision_ref"])
         rest = [str(record["status"] or "no answer"), record["aborted"] or "sent", verdict, spoken]
+    elif record["kind"] == "config":
+        colour, head, subject = "yellow" if record["error"] else "dim", "config", str(record["id"])
+        rest = reload_summary(record)
     else:
         colour, head, subject = "dim", record["kind"], f"record {record['seq']} of {record['origin']}"
         rest = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +16,17 @@ from typing import Annotated, Any, Final
 import typer
 
 from guard import rego
-from guard.cli.complaints import complain, warn
+from guard.cli.checking.policies import plain_setting, setting_of
+from guard.cli.complaints import as_json as remark_as_json
+from guard.cli.complaints import complain, remarks_of, tell
 from guard.cli.terminal import verdict_stands
 from guard.config import OpaConfig, load_config
-from guard.errors import ConfigError, Diagnostic, GuardError, PolicyEvaluationError, PolicyInvalid
+from guard.errors import ConfigError, GuardError, PolicyEvaluationError, PolicyInvalid
 from guard.policy.bundle import Bundle, bundle_data, load_bundle
 from guard.policy.embedded import MAX_STEPS, compile_bundle
-from guard.policy.metadata import diagnostics
+from guard.policy.fit import Setting, check_fit
+from guard.policy.metadata import CODE, diagnostics
+from guard.policy.remarks import Remark
 from guard.policy.runner import Report, run_tests
 
 app = typer.Typer(
@@ -45,31 +48,63 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 
 
 _GIVE_INPUT: Final = "give a JSON file, for example of: guard log show last --input"
-_HEAD: Final = re.compile(r"^(?:deny|obligations)\b", re.MULTILINE)
-_PACKAGE: Final = re.compile(r"^package\s+(\S+)", re.MULTILINE)
 
 
 @app.command()
 def check(
-    directories: Directories, *, config: Config = None, no_shipped: NoShipped = False, as_json: AsJson = False
+    directories: Directories,
+    *,
+    config: Config = None,
+    no_shipped: NoShipped = False,
+    as_json: AsJson = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
 ) -> None:
-    """Compile policies and tests, and check the annotations.
+    """Compile policies and tests, and check annotations, fields and obligations.
 
-    Compiles modules and tests together with the shipped policies, and holds every rule against its METADATA.
+    Compiles modules and tests together with the shipped policies, holds every rule against its METADATA, and every
+    reference to input against the schema of the policy document.
     """
+    remarks: list[Remark] = []
+    bundle = None
     try:
         bundle = _load(directories, config, no_shipped=no_shipped)
         compile_bundle({**bundle.modules, **bundle.tests}, bundle.data)
+        remarks += check_fit(bundle, plain_setting() if config is None else _setting(config))
+        if not bundle.own & bundle.modules.keys():
+            what = "no file NAME.rego was found, only the shipped policies were checked"
+            remarks.append(Remark("warning", CODE, what, ", ".join(map(str, directories)), "name another directory"))
     except PolicyInvalid as error:
-        if as_json:
-            typer.echo(json.dumps({"ok": False, "errors": diagnostics_as_json(error)}))
-        else:
-            complain(error)
-        raise typer.Exit(1) from None
+        remarks += remarks_of(error)
+    errors = [remark for remark in remarks if remark.level == "error"]
+    milder = [remark for remark in remarks if remark.level != "error"]
+    failed = bool(errors or (strict and any(remark.level == "warning" for remark in milder)))
     if as_json:
-        rules = {identifier: rule.mode for identifier, rule in sorted(bundle.rules.items())}
-        typer.echo(json.dumps({"ok": True, "errors": [], "digest": bundle.digest, "rules": rules}))
-        return
+        told: dict[str, Any] = {"ok": not failed, "errors": [*map(remark_as_json, errors)]}
+        for level, name in (("warning", "warnings"), ("info", "notes")):
+            told[name] = [remark_as_json(remark) for remark in milder if remark.level == level]
+        if bundle is not None:
+            rules = {identifier: rule.mode for identifier, rule in sorted(bundle.rules.items())}
+            told |= {"digest": bundle.digest, "rules": rules}
+        typer.echo(json.dumps(told))
+    else:
+        if bundle is not None and not errors:
+            _tell_bundle(bundle)
+        tell(milder)
+        tell(errors, codes=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _setting(config: Path) -> Setting:
+    from guard.cli.checking.detectors import each_detector
+
+    loaded = load_config(config)
+    found = [detector for _, detector in each_detector(loaded)]
+    detectors = [detector for detector in found if not isinstance(detector, Exception)]
+    return setting_of(loaded, detectors if len(detectors) == len(found) else None)
+
+
+def _tell_bundle(bundle: Bundle) -> None:
     shadow = sum(rule.mode == "shadow" for rule in bundle.rules.values())
     typer.echo(
         f"ok: {len(bundle.modules)} modules, {len(bundle.rules)} rules ({shadow} in shadow mode), "
@@ -78,7 +113,6 @@ def check(
     for identifier, rule in sorted(bundle.rules.items()):
         if rule.location.file in bundle.own:
             typer.echo(f"  {identifier:<10} {rule.mode:<8} {rule.title}  ({rule.location})")
-    _warn_of_silence(bundle)
 
 
 @app.command(name="test")
@@ -254,26 +288,3 @@ def _tell(report: Report, *, verbose: bool) -> None:
         for file, lines in report.coverage.missed.items():
             typer.echo(f"{file}: not reached: {', '.join(map(str, lines))}")
         typer.echo(f"coverage: {report.coverage.percent:.1f} %")
-
-
-def _warn_of_silence(bundle: Bundle) -> None:
-    """Policies that load and that nobody would ask: allowed, since helpers look the same."""
-    own = sorted(bundle.own & bundle.modules.keys())
-    if not own:
-        warn("no file NAME.rego was found, only the shipped policies were checked")
-    for file in own:
-        package = _PACKAGE.search(bundle.modules[file])
-        head = _HEAD.search(bundle.modules[file])
-        if package and head and not package[1].startswith("guard."):
-            row = bundle.modules[file].count("\n", 0, head.start()) + 1
-            outside = f"package {package[1]} is not directly under guard.rules"
-            warn(f"{file}:{row}: {outside}: nothing asks this rule, unless policy.entrypoint does")
-
-
-def diagnostics_as_json(error: PolicyInvalid) -> list[dict[str, Any]]:
-    """The errors of policies, for programs."""
-    return [_as_json(diagnostic) for diagnostic in error.diagnostics]
-
-
-def _as_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    return {name: getattr(diagnostic, name) for name in ("code", "message", "file", "row", "col")}

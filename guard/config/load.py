@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -10,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
+from guard.config.explain import ConfigInvalid, Location, explain, row_of, suggestion
 from guard.config.model import GuardConfig
 from guard.errors import ConfigError
 
@@ -26,8 +26,14 @@ _PATHS: Final = (
     ("policy", "opa", "ca_file"),
     ("policy", "directories"),
 )
-_TABLE: Final = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY: Final = re.compile(r"^\s*([A-Za-z0-9_\-\"'.]+)\s*=")
+_AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TOML: Final = {
+    "Cannot overwrite a value": "this key stands twice",
+    "Cannot mutate immutable": "this table was already written in braces, and cannot be added to",
+    "Invalid value": "this value is none of TOML's: text stands in quotes, true and false in small letters",
+    "Expected newline or end of document after a statement": "something follows the value on its line",
+    "Expected '=' after a key in a key/value pair": "a key needs = and a value",
+}
 
 
 def load_config(
@@ -43,11 +49,26 @@ def load_config(
     text, values = _read(file) if file else ("", {})
     if file:
         _anchor_paths(values, file.parent)
-    merged = _merge(_merge(values, _from_environment(environment)), keywords)
+    variables = _from_environment(environment)
+    merged = _merge(_merge(values, variables), keywords)
+
+    def place(location: Location) -> str:
+        given = _source_of(location, keywords, variables, environment)
+        row = None if given else row_of(text, location)
+        # A key that is missing belongs to who gave its table.
+        given = given or (_source_of(location[:-1], keywords, variables, environment) if row is None else "")
+        return given or (f"{file}:{row}" if row else str(file or ""))
+
     try:
         return GuardConfig(**merged)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, file, text)), mend="see docs/configuration.md") from None
+        problems = explain(error, GuardConfig, merged, place)
+        raise ConfigInvalid(sorted(problems, key=lambda problem: _row(problem.where))) from None
+
+
+def _row(place: str) -> int:
+    row = place.rpartition(":")[2]
+    return int(row) if row.isdecimal() else 0
 
 
 def find_config_file(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
@@ -66,14 +87,23 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot be read: {error}", where=str(file), mend="check the path and its permissions"
-        ) from None
+    except OSError as error:
+        mend = "check the path and its permissions"
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(file), mend=mend) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 at byte {error.start}", where=str(file), mend="save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"is not valid TOML: {error}", where=str(file), mend="see https://toml.io/en/v1.0.0"
-        ) from None
+        raise _no_toml(file, str(error)) from None
+
+
+def _no_toml(file: Path, said: str) -> ConfigError:
+    at = _AT.search(said)
+    where = f"{file}:{at[1]}:{at[2]}" if at and at[1] else str(file)
+    said = said[: at.start()] if at else said
+    if said.startswith("Cannot declare"):
+        said = "this table stands twice"
+    what = next((meant for begins, meant in _TOML.items() if said.startswith(begins)), said)
+    return ConfigError(f"is not valid TOML: {what}", where=where, mend="see https://toml.io/en/v1.0.0")
 
 
 def _anchor_paths(values: dict[str, Any], base: Path) -> None:
@@ -97,14 +127,63 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if name.upper().startswith(_PREFIX) and "__" in name:
             section = name[len(_PREFIX) :].split("__")[0].lower()
             if section not in sections:
-                mend = _suggest(section, sections) or "see docs/configuration.md"
+                mend = suggestion(section, sections) or "see docs/configuration.md"
                 raise ConfigError(f"there is no section {section!r}", where=f"environment variable {name}", mend=mend)
+    try:
+        return _variables(environ)
+    except SettingsError:
+        for name, value in environ.items():
+            if not _is_json(name, value):
+                mend = "lists and tables are JSON, for example GUARD_DETECTORS__ENABLED='[\"pii\"]'"
+                what = "the value is no JSON, which a list or a table must be"
+                raise ConfigError(what, where=f"environment variable {name}", mend=mend) from None
+        raise
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
     source = EnvSettingsSource(GuardConfig)
     source.env_vars = {name.lower(): value for name, value in environ.items()}
+    return source()
+
+
+def _is_json(name: str, value: str) -> bool:
+    """Whether a variable can be read alone."""
     try:
-        return source()
-    except Exception as error:  # noqa: BLE001 - the library wraps a JSON error of a complex value in its own type
-        raise ConfigError(str(error), where="environment", mend="complex values are JSON, e.g. '[\"pii\"]'") from None
+        _variables({name: value})
+    except SettingsError:
+        return False
+    return True
+
+
+def _variable(location: Location, environ: Mapping[str, str]) -> str:
+    """The variable that gives a key: of those that lead to it, or go on from it, the one with the longest name."""
+    key = _PREFIX.lower() + "__".join(str(part).lower() for part in location)
+    found = [name for name in environ if _leads(name.lower(), key) or _leads(key, name.lower())]
+    return max(found, key=len, default=key.upper())
+
+
+def _leads(name: str, to: str) -> bool:
+    return to == name or to.startswith(name + "__")
+
+
+def _source_of(
+    location: Location, keywords: Mapping[str, Any], variables: Mapping[str, Any], environ: Mapping[str, str]
+) -> str:
+    """The keyword or variable that gives a key; empty for one that only the file, or nobody, gives."""
+    if location and _holds(keywords, location):
+        return f"keyword {location[0]}"
+    if location and _holds(variables, location):
+        return f"environment variable {_variable(location, environ)}"
+    return ""
+
+
+def _holds(values: Any, location: Location) -> bool:
+    for part in location:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,67 +195,3 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _explain(error: ValidationError, file: Path | None, text: str) -> list[str]:
-    lines = []
-    for problem in error.errors(include_url=False):
-        location = problem["loc"]
-        key = ".".join(map(str, location))
-        row = _row_of(text, location)
-        place = f"{file}:{row}: " if file and row else ""
-        if problem["type"] == "extra_forbidden":
-            suggestion = _suggest(str(location[-1]), _keys_beside(location))
-            lines.append(f"{place}unknown key {key!r}" + (f"; {suggestion}" if suggestion else ""))
-        else:
-            lines.append(f"{place}{key}: {problem['msg']}")
-    return lines
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> set[str]:
-    """The keys that are allowed where the last part of ``location`` stands."""
-    model: Any = GuardConfig
-    for part in location[:-1]:
-        if isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
-            continue
-        field = model.model_fields.get(part)
-        model = _model_in(field.annotation) if field else None
-    return set(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else set()
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found:
-            return found
-    return None
-
-
-def _suggest(word: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
-
-
-def _row_of(text: str, location: tuple[int | str, ...]) -> int | None:
-    """The line (from 1) on which a key, or the nearest table above it, stands in the file."""
-    target = [str(part) for part in location]
-    table: list[str] = []
-    counts: dict[tuple[str, ...], int] = {}
-    best: tuple[int, int | None] = (0, None)
-    for row, line in enumerate(text.splitlines(), start=1):
-        if header := _TABLE.match(line):
-            table = [part.strip().strip("\"'") for part in header[2].split(".")]
-            if header[1]:
-                index = counts.get(tuple(table), -1) + 1
-                counts[tuple(table)] = index
-                table = [*table, str(index)]
-            path = table
-        elif key := _KEY.match(line):
-            path = [*table, *(part.strip("\"'") for part in key[1].split("."))]
-        else:
-            continue
-        if path == target[: len(path)] and len(path) > best[0]:
-            best = (len(path), row)
-    return best[1]

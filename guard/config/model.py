@@ -14,7 +14,10 @@ Name = Annotated[str, Field(pattern=_NAME)]
 
 
 def _cidr(text: str) -> str:
-    return str(ipaddress.ip_network(text, strict=False))
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("must be an address or a CIDR block, like 10.0.0.0/8") from None
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -32,11 +35,16 @@ class Limits(_Section):
     inspect_limit_bytes: int = Field(2 * 2**20, ge=0)
     max_json_depth: int = Field(64, ge=1, le=500)
     max_json_values: int = Field(100_000, ge=1)
+    max_fields: int = Field(1000, ge=1)
+    max_field_bytes: int = Field(2**20, ge=1)
     max_decompression_ratio: int = Field(200, ge=1)
     detect_deadline_ms: int = Field(1000, ge=1)
     policy_deadline_ms: int = Field(250, ge=1)
     answer_buffer_bytes: int = Field(8 * 2**20, ge=0)
     stream_buffer_bytes: int = Field(2 * 2**20, ge=0)
+    max_exchanges: int = Field(1000, ge=1)
+    max_buffered_bytes: int = Field(256 * 2**20, ge=1)
+    work_deadline_ms: int = Field(5000, ge=1)
 
 
 class Route(_Section):
@@ -52,6 +60,8 @@ class Route(_Section):
     shape: Literal["auto", "openai.chat", "anthropic.messages", "generic"] = "auto"
     provider: Name | None = None
     field_names: tuple[Name, ...] = ()
+    unsafe_fail_open: bool = False
+    large_bodies: Literal["refuse", "pass"] = "refuse"
 
 
 class JwtConfig(_Section):
@@ -169,6 +179,8 @@ class GuardConfig(BaseSettings):
     )
 
     fail: Literal["closed"] = "closed"
+    reload: bool = False
+    health_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")] | None = None
     state_directory: Path = Path(".guard")
     limits: Limits = Limits()
     routes: tuple[Route, ...] = (Route(path="/**"),)

@@ -3,11 +3,12 @@
 ``parse_head`` reads what the headers say, ``decode`` undoes the content encoding, ``read`` gives a ``Content`` and
 ``write`` the body again with texts edited. Streamed answers: ``EventReader`` reads events from bytes in any chunks,
 ``assemble`` reads them as one ``Content``, ``deltas`` gives the texts of one event as it passes. Beside the body:
-``read_query`` and ``write_query``, ``read_headers`` and ``write_headers``. No I/O.
+``read_query`` and ``write_query``, and the same for ``headers`` and ``path``. No I/O.
 """
 
 from __future__ import annotations
 
+from guard.content.beginnings import read_beginning
 from guard.content.coverage import SKIP_REASONS
 from guard.content.edits import Edit, Edits, apply_edits
 from guard.content.encodings import decode
@@ -15,6 +16,7 @@ from guard.content.forms import read_query, write_query
 from guard.content.header_values import read_headers, write_headers
 from guard.content.headers import Head, parse_head
 from guard.content.media_types import is_opaque
+from guard.content.paths import read_path, write_path
 from guard.content.reader import assemble, read, write
 from guard.content.shapes import SHAPES, Shape, ShapeName, choose
 from guard.content.sse import Event, EventReader
@@ -42,9 +44,12 @@ __all__ = [
     "is_opaque",
     "parse_head",
     "read",
+    "read_beginning",
     "read_headers",
+    "read_path",
     "read_query",
     "write",
     "write_headers",
+    "write_path",
     "write_query",
 ]

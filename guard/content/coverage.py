@@ -7,6 +7,7 @@ from typing import Final
 
 OPAQUE_MEDIA_TYPE: Final = "opaque_media_type"
 INSPECT_LIMIT: Final = "inspect_limit"
+BODY_LIMIT: Final = "body_limit"
 IMAGE: Final = "image"
 AUDIO: Final = "audio"
 VIDEO: Final = "video"
@@ -23,6 +24,7 @@ SKIP_REASONS: Final = frozenset(
     {
         OPAQUE_MEDIA_TYPE,
         INSPECT_LIMIT,
+        BODY_LIMIT,
         IMAGE,
         AUDIO,
         VIDEO,

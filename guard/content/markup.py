@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from html.entities import html5
@@ -24,6 +25,7 @@ _CLOSE: Final = "]]>"
 _MARKS: Final = re.compile(
     r"&(?:#0*+[0-9]{1,7};?|#[xX]0*+[0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,30};?)|<!\[CDATA\[|\]\]>"
 )
+_STEP: Final = 32 * 1024
 _DECLARED_ENTITY: Final = re.compile(r"<!ENTITY\s", re.IGNORECASE)
 
 
@@ -31,7 +33,7 @@ class MarkupFolded(Folded, frozen=True, gc=False):
     """The folded form of markup. ``ends[i]`` is the offset in the original after what became ``text[i]``; empty if
     nothing was folded."""
 
-    ends: tuple[int, ...] = ()
+    ends: Sequence[int] = ()
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """The span of the original text that the folded span ``[start, end)`` came from, whole references included."""
@@ -53,19 +55,20 @@ def fold_markup(text: str) -> MarkupFolded:
     if starts is None or ends is None:
         if folded.offsets is None:
             return MarkupFolded(folded.text)
-        return MarkupFolded(folded.text, folded.offsets, tuple([offset + 1 for offset in folded.offsets[:-1]]))
+        return MarkupFolded(folded.text, folded.offsets, array("I", (offset + 1 for offset in folded.offsets[:-1])))
+    starts.append(len(text))
     if folded.offsets is None:
-        return MarkupFolded(read, (*starts, len(text)), tuple(ends))
+        return MarkupFolded(read, starts, ends)
     origins = folded.offsets[:-1]
-    offsets = (*[starts[origin] for origin in origins], len(text))
-    return MarkupFolded(folded.text, offsets, tuple([ends[origin] for origin in origins]))
+    offsets = array("I", (starts[origin] for origin in origins))
+    offsets.append(len(text))
+    return MarkupFolded(folded.text, offsets, array("I", (ends[origin] for origin in origins)))
 
 
-def _read(text: str) -> tuple[str, list[int], list[int]]:
+def _read(text: str) -> tuple[str, array[int], array[int]]:
     """The text with references read and CDATA markers dropped; where each character of it begins and ends."""
     parts: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
+    starts, ends = array("I"), array("I")
     position = 0
     for match in _MARKS.finditer(text):
         new, length = _meaning(match[0])
@@ -74,15 +77,21 @@ def _read(text: str) -> tuple[str, list[int], list[int]]:
         begin = match.start()
         end = begin + length
         parts += (text[position:begin], new)
-        starts += range(position, begin)
-        ends += range(position + 1, begin + 1)
-        starts += [begin] * len(new)
-        ends += [end] * len(new)
+        _stand(starts, ends, position, begin)
+        starts.extend([begin] * len(new))
+        ends.extend([end] * len(new))
         position = end
     parts.append(text[position:])
-    starts += range(position, len(text))
-    ends += range(position + 1, len(text) + 1)
+    _stand(starts, ends, position, len(text))
     return "".join(parts), starts, ends
+
+
+def _stand(starts: array[int], ends: array[int], begin: int, end: int) -> None:
+    """Characters that stand for themselves. In steps: one call into C holds the interpreter's lock."""
+    for step in range(begin, end, _STEP):
+        stop = min(step + _STEP, end)
+        starts.extend(range(step, stop))
+        ends.extend(range(step + 1, stop + 1))
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ passed on, so it is read. Bytes that are not UTF-8 are refused instead of replac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,8 @@ _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r(?=[\s\S]))")
 _BLANK_LINE_AT_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _BLANK_LINES: Final = re.compile(rb"[\r\n]*+")
+_SLICE: Final = 32 * 1024
+_MAX_LINES: Final = 20_000
 _KNOWN_FIELDS: Final = frozenset({"", "event", "id", "retry"})
 
 
@@ -51,11 +53,16 @@ class EventReader:
         self._scanned = 0
         self._first = True
 
+    @property
+    def pending_bytes(self) -> int:
+        """How much of an unfinished event is kept."""
+        return len(self._buffer)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that end in this chunk.
 
-        Raises ``ContentRefused``: ``body_too_large`` if an event is longer than ``max_event_bytes``, ``text_invalid``
-        if it is not UTF-8.
+        Raises ``ContentRefused``: ``body_too_large`` if an event is longer than ``max_event_bytes`` or has more than
+        20,000 lines, ``text_invalid`` if it is not UTF-8.
         """
         self._buffer += chunk
         return self._events(_BLANK_LINE)
@@ -97,6 +104,14 @@ class EventReader:
         if size > self._max_event_bytes:
             raise ContentRefused("body_too_large", "One event of the stream is larger than the limit", where="stream")
 
+    @staticmethod
+    def _check_lines(number: int) -> None:
+        """Each line costs a hundred bytes, however short it is."""
+        if number > _MAX_LINES:
+            raise ContentRefused(
+                "body_too_large", "One event of the stream has more lines than the limit", where="stream"
+            )
+
     def _event(self, raw: bytes, *, complete: bool) -> Event:
         try:
             text = raw.decode()
@@ -109,7 +124,8 @@ class EventReader:
         data: list[str] = []
         place = 0
         name = "message"
-        for line in _LINE_END.split(text) if "\r" in text else text.split("\n"):
+        # Most of a long event may be the blank lines before it, which say nothing.
+        for line in _lines(text.strip("\r\n")):
             if not line:
                 continue
             key, _, value = line.partition(":")
@@ -120,15 +136,27 @@ class EventReader:
                     place = len(fields)
                     fields.append(("data", ""))
                 data.append(value)
+                self._check_lines(len(data))
                 continue
             if key == "event":
                 name = value or "message"
             fields.append((key, value) if key in _KNOWN_FIELDS else ("line", line))
+            self._check_lines(len(fields))
         if not data:
             return Event(raw, tuple(fields), name, None, complete)
         joined = "\n".join(data)
         fields[place] = ("data", joined)
         return Event(raw, tuple(fields), name, joined, complete)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines, some 32 KiB of them at a time: one call into C holds the interpreter's lock."""
+    start = 0
+    while start < len(text):
+        stop = _LINE_END.search(text, start + _SLICE) if len(text) - start > _SLICE else None
+        part = text[start:] if stop is None else text[start : stop.start()]
+        yield from _LINE_END.split(part) if "\r" in part else part.split("\n")
+        start = len(text) if stop is None else stop.end()
 
 
 def serialise(event: Event, values: Sequence[str]) -> bytes:

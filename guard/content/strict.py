@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -22,10 +23,10 @@ _SAFE_NUMBER_CHARACTERS: Final = 300
 _MEND: Final = "Send strict JSON (RFC 8259, I-JSON)."
 
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-# Matches an unterminated string to the end of the text too, so that no later quote is tried again: linear.
-_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
-_WHITESPACE: Final = re.compile(r"[ \t\n\r]+")
+_WHITESPACE: Final = str.maketrans(dict.fromkeys(" \t\n\r"))
+_SLICE: Final = 32 * 1024
+"""Characters that one call into C looks at: it holds the interpreter's lock, and with it every other request."""
 
 
 class NotJson(ValueError):
@@ -101,14 +102,42 @@ def _too_deep() -> ContentRefused:
     return ContentRefused("json_too_deep", "The JSON nests deeper than the limit", where="body")
 
 
+def _outside_strings(text: str) -> Iterator[str]:
+    """The text without its strings, each of which leaves a ``0``, slice by slice. An unterminated string goes to the
+    end. Linear."""
+    inside = False
+    start = 0
+    while start < len(text):
+        part = text[start : start + _SLICE]
+        # No slice ends inside an escape: an odd number of backslashes takes its next character along.
+        if (len(part) - len(part.rstrip("\\"))) & 1:
+            part = text[start : start + len(part) + 1]
+        start += len(part)
+        if "\\" in part:
+            part = part.replace("\\\\", "").replace('\\"', "")
+        pieces = part.split('"')
+        outside = pieces[inside::2]
+        inside ^= not len(pieces) & 1
+        yield "0".join([*outside, ""] if inside and outside else outside)
+
+
 def _count_values(text: str, enough: int) -> int:
-    """How many values a JSON text holds: exactly if it may be more than ``enough``, else at least as many."""
+    """How many values a JSON text holds, or some number past ``enough``: it stops counting there. Where brackets and
+    commas, those in strings included, stay below ``enough``, at least as many."""
     bound = 1 + text.count(",") + text.count("[") + text.count("{")
     if bound <= enough:
         return bound
-    bare = _WHITESPACE.sub("", _STRING.sub("0", text))
-    containers = bare.count("[") + bare.count("{")
-    return 1 + bare.count(",") + containers - bare.count("[]") - bare.count("{}")
+    count = 1
+    opened = ""
+    for part in _outside_strings(text):
+        bare = opened + part.translate(_WHITESPACE)
+        # A bracket at the end may be closed at once by the next slice: it is counted there.
+        opened = bare[-1:] if bare.endswith(("[", "{")) else ""
+        bare = bare[: len(bare) - len(opened)]
+        count += bare.count(",") + bare.count("[") + bare.count("{") - bare.count("[]") - bare.count("{}")
+        if count > enough:
+            break
+    return count + len(opened)
 
 
 def _deeper(value: Any, max_depth: int) -> bool:
@@ -131,10 +160,11 @@ def _deeper(value: Any, max_depth: int) -> bool:
 def _opens_deeper(text: str, max_depth: int) -> bool:
     """The same for a text that is not JSON as a whole, by its brackets outside strings."""
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > max_depth:
-            return True
+    for part in _outside_strings(text):
+        for bracket in _BRACKET.findall(part):
+            depth += 1 if bracket in "[{" else -1
+            if depth > max_depth:
+                return True
     return False
 
 

@@ -2,7 +2,9 @@
 other files are its steps."""
 
 from guard.exchange.exchange import Exchange
+from guard.exchange.failing import Tally, undecided
+from guard.exchange.pressure import Pressure
 from guard.exchange.services import Matched, Services
 from guard.exchange.websocket import Conversation
 
-__all__ = ["Conversation", "Exchange", "Matched", "Services"]
+__all__ = ["Conversation", "Exchange", "Matched", "Pressure", "Services", "Tally", "undecided"]

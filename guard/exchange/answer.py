@@ -9,16 +9,19 @@ we read: decided at the head, with the gap spoken in its coverage).
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.types import Message, Send
 
 from guard import content as reading
-from guard.errors import ContentRefused, LogUnavailable
+from guard.errors import ContentRefused, LogUnavailable, Overloaded
 from guard.exchange.events import handle_events
-from guard.exchange.handling import Buffered, passing
-from guard.exchange.judge import Judgement, app_failed, outage
+from guard.exchange.failing import FAIL_OPEN, broken, let_through, outage
+from guard.exchange.flowing import FlowingEvents
+from guard.exchange.handling import NOTHING, Buffered, Passing, passing
+from guard.exchange.judge import Judgement, app_failed
 from guard.obligations.deny import error_event
 from guard.policy.document import recorded
 from guard.record.build import BodyDigest, ContentHasher, outcome_record
@@ -64,6 +67,7 @@ class Answer:
         self.exchange = exchange
         self.status = 0
         self.headers: Headers = ()
+        self.beside = NOTHING  # the texts of the headers
         self.head = reading.Head()
         self.redactions: Mapping[str, int] = {}
         self.restored = 0
@@ -74,7 +78,10 @@ class Answer:
         self._digest: BodyDigest | None = None
         self._hasher = ContentHasher(exchange.services.keyed)
         self._sent_status: int | None = None
-        self._recorded = False
+        self._recorded = self._lost = False
+        self._failures: list[Decision] = []
+        # What a route that fails open may have to pass on as it came: kept until it has gone out.
+        self._unsent: deque[bytes] = deque()
         self._over = False
         self._started = time.monotonic()
 
@@ -82,24 +89,68 @@ class Answer:
         """Take one ASGI message from the app."""
         if self._over:
             return  # the client has its answer; what the app still says is not for it
-        kind = message["type"]
-        if kind == "http.response.start" and self._handling is None:
-            await self._start(message["status"], message.get("headers", ()))
-        elif kind == "http.response.body" and self._handling is not None:
-            await self._handling.feed(bytes(message.get("body", b"")), more=message.get("more_body", False))
+        kind, handling = message["type"], self._handling
+        if kind == "http.response.start" and handling is None:
+            step = self._start(message["status"], message.get("headers", ()))
+        elif kind == "http.response.body" and handling is not None:
+            step = self._feed(handling, bytes(message.get("body", b"")), more=message.get("more_body", False))
         else:
             # Trailers, pushes, pathsend: ways to answer that were not offered and would not be inspected.
             raise RuntimeError(f"the guard does not pass the ASGI message {kind!r}")
+        try:
+            await step
+        except Exception as error:
+            if self._lost or self._over:
+                raise  # the server's, or after the last word: there is nothing left to decide
+            await self._fail(error, more=message.get("more_body", True))
+
+    async def _feed(self, handling: Handling, body: bytes, *, more: bool) -> None:
+        if not isinstance(handling, Passing):
+            if self.exchange.fails_open:
+                self._unsent.append(body)
+            self.exchange.account.hold_answer(len(body))
+        await handling.feed(body, more=more)
+
+    async def _fail(self, error: Exception, *, more: bool) -> None:
+        """The guard cannot do its work on this answer: refused or stopped, or passed on if its route fails open."""
+        decision = broken("response", error)
+        denied = any(judgement.decision.effect == "deny" for judgement in self._judgements)
+        if self.exchange.fails_open and not denied:
+            decision = let_through(decision, decision.reasons[0].code)
+            self.exchange.opened(decision)
+            self._failures.append(decision)
+            await self._pass_on(more=more)
+            return
+        if isinstance(error, Overloaded):
+            self.exchange.services.tally.shed(error)
+        if self._sent_status is None:
+            await self.deny(decision)
+        elif isinstance(self._handling, FlowingEvents):
+            await self._handling.stop(decision)
+        else:
+            raise error
+
+    async def _pass_on(self, *, more: bool) -> None:
+        """Send what was not sent yet as the app gave it, and everything that follows."""
+        unsent = b"".join(self._unsent)
+        if self._sent_status is None:
+            await self.send_head(None, length=None)
+        self._handling = passed = Passing(self, bodiless=self._bodiless)
+        self._unsent.clear()
+        self.exchange.account.drop_answer()
+        if unsent or not more:
+            await passed.feed(unsent, more=more)
 
     async def _start(self, status: int, headers: Headers) -> None:
         self.status = status
         self.headers = [(name.lower(), value) for name, value in headers]
+        self.beside = await self.exchange.read_headers(self.headers)
         try:
             self.head = reading.parse_head(self.headers)
             refusal = None
         except ContentRefused as error:
             refusal = error.refusal
-        if self.exchange.method == "HEAD" or status < 200 or status in _BODILESS:
+        if self._bodiless:
             self._handling = await passing(self, None, bodiless=True)
         elif refusal is not None:
             self._handling = await passing(self, refusal)
@@ -107,8 +158,15 @@ class Answer:
             self._handling = await handle_events(self)
         elif reading.is_opaque(self.head.media_type):
             self._handling = await passing(self, "opaque_media_type")
+        elif self.head.media_type == "multipart/x-mixed-replace":
+            # Parts that replace each other for as long as the client looks: there is no whole to wait for.
+            self._handling = await passing(self, "multipart_stream")
         else:
             self._handling = Buffered(self)
+
+    @property
+    def _bodiless(self) -> bool:
+        return self.exchange.method == "HEAD" or self.status < 200 or self.status in _BODILESS
 
     # What the handlings do -------------------------------------------------------------------------------------------
 
@@ -119,9 +177,11 @@ class Answer:
     def note(self, judgement: Judgement) -> None:
         """Keep a verdict of the response stage for the outcome."""
         self._judgements.append(judgement)
+        self.exchange.opened(judgement.decision)
 
-    async def send_head(self, judgement: Judgement, *, length: int | None) -> None:
-        """Send the status and headers. ``length`` is that of a rewritten body; ``None`` leaves the body's headers."""
+    async def send_head(self, judgement: Judgement | None, *, length: int | None) -> None:
+        """Send the status and headers. ``length`` is that of a rewritten body; ``None`` leaves the body's headers.
+        Without a judgement the guard failed, and the headers that it obliges to are unknown."""
         rewritten = length is not None
         headers = [
             (name, value)
@@ -130,10 +190,10 @@ class Answer:
         ]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
-        headers += [*self.exchange.answer_headers, *judgement.duties.headers]
+        headers += [*self.exchange.answer_headers, *(judgement.duties.headers if judgement else ())]
         headers.append((b"x-guard-decision-id", self.exchange.decision_id.encode()))
         self._sent_status = self.status
-        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await self._out({"type": "http.response.start", "status": self.status, "headers": headers})
 
     async def send_body(self, body: bytes, *, more: bool) -> None:
         """Send a piece of the body; waits for the server's back-pressure."""
@@ -142,7 +202,27 @@ class Answer:
             self._hasher.update(body)
         if not more:
             self._over = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        await self._out({"type": "http.response.body", "body": body, "more_body": more})
+        if more:
+            self._gone(len(body))
+        else:
+            self._unsent.clear()
+            self.exchange.account.drop_answer()
+
+    async def _out(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except BaseException:
+            self._lost = True
+            raise
+
+    def _gone(self, size: int) -> None:
+        """So many bytes went out as they came: they need not be kept."""
+        self.exchange.account.release_answer(size)
+        while self._unsent and size >= len(self._unsent[0]):
+            size -= len(self._unsent.popleft())
+        if self._unsent and size:
+            self._unsent[0] = self._unsent[0][size:]
 
     async def deny(self, decision: Decision) -> None:
         """Answer with a denial instead. Nothing of the app's answer has been sent."""
@@ -153,7 +233,7 @@ class Answer:
             decision = outage("response", LogUnavailable.code, "The outcome could not be recorded.")
         await self.exchange.refuse(decision)
 
-    async def stop(self, decision: Decision) -> None:
+    async def stop(self, decision: Decision, *, events_sent: int) -> None:
         """End a stream that is under way with an error event."""
         exchange = self.exchange
         event = error_event(
@@ -161,6 +241,7 @@ class Answer:
             decision_id=exchange.decision_id,
             request_id=exchange.caller.request_id,
             dialect=exchange.dialect,
+            events_sent=events_sent,
         )
         await self.send_body(event, more=False)
         await self.record("stopped", decision)
@@ -179,7 +260,7 @@ class Answer:
             self._sent_status, self._sent_bytes = self.status, about_to_send.size_bytes
             self._digest = about_to_send
         try:
-            await self.exchange.services.log.append(self._outcome(aborted, last))
+            await self.exchange.append(self._outcome(aborted, last))
         except LogUnavailable as error:
             _log.error("the outcome could not be recorded", error=error.what)
             return False
@@ -201,7 +282,7 @@ class Answer:
         await self.record(aborted)
 
     def _outcome(self, aborted: str | None, last: Decision | None) -> dict[str, Any]:
-        decisions = [judgement.decision for judgement in self._judgements]
+        decisions = [*(judgement.decision for judgement in self._judgements), *self._failures]
         if last is not None and (not decisions or decisions[-1] is not last):
             decisions.append(last)
         final = self._judgements[-1] if self._judgements else None
@@ -218,6 +299,8 @@ class Answer:
             entrypoint=self.exchange.services.config.policy.entrypoint,
             size_bytes=self._sent_bytes,
             response_body=self._digest or self._hasher.finish(),
+            passed=self.exchange.passed(),
+            unread=FAIL_OPEN if self._failures else None,
             duration_us=round((time.monotonic() - self._started) * 1e6),
             keyed=self.exchange.services.keyed,
         )

@@ -9,7 +9,7 @@ from guard.errors import ContentRefused, ObligationFailed
 from guard.exchange.flowing import FlowingEvents
 from guard.exchange.handling import Passing, edits_for, judge_answer, opaque, passing, settle, undue
 from guard.exchange.judge import denied_by_obligation
-from guard.exchange.services import offload
+from guard.exchange.pieces import events_of
 from guard.types import Content
 
 if TYPE_CHECKING:
@@ -50,11 +50,10 @@ class BufferedEvents:
             if self._size > self._limit:
                 what = "the stream is larger than limits.stream_buffer_bytes"
                 raise ContentRefused("body_too_large", what)
-            self._events += self._reader.feed(body)
+            self._events += await events_of(self._answer.exchange.services, self._reader, body, more=more)
             if len(self._events) > _MAX_EVENTS:
                 raise ContentRefused("json_too_many_values", f"the stream has more than {_MAX_EVENTS} events")
             if not more:
-                self._events += self._reader.finish()
                 await self._finish()
         except ContentRefused as error:
             await self._unreadable(error)
@@ -64,9 +63,9 @@ class BufferedEvents:
         content = await self._answer.exchange.assemble(self._events)
         judgement = await judge_answer(answer, content)
         decision = judgement.decision
-        edits = edits_for(answer, judgement) if decision.effect == "allow" else {}
         try:
-            body = await offload(self._size, reading.write, content, edits)
+            edits = edits_for(answer, judgement) if decision.effect == "allow" else {}
+            body = await answer.exchange.services.offload(self._size, reading.write, content, edits)
         except ObligationFailed as error:
             decision, body = denied_by_obligation(decision, error), b""
         await settle(answer, judgement, decision, body, body)

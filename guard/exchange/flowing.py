@@ -14,6 +14,7 @@ import msgspec
 from guard import content as reading
 from guard.errors import ContentRefused, ObligationFailed
 from guard.exchange.judge import Judgement, denied_by_obligation, judge
+from guard.exchange.pieces import events_of
 from guard.pipeline import Detection
 from guard.stream import MAX_CHANNELS, TooManyChannels, Windows
 from guard.types import Content, Decision, Finding, Incomplete, Segment, Skipped
@@ -34,23 +35,24 @@ class FlowingEvents:
         self._reader = reading.EventReader(_MAX_EVENT_BYTES)
         self._windows = Windows()
         self._pointers: dict[str, None] = {}
-        self._skipped: dict[Skipped, None] = {}
+        self._skipped: dict[Skipped, None] = dict.fromkeys(head.content.skipped)
         self._seen: dict[tuple[str, str], float] = {}
-        # One segment for each new type of finding and each higher score of it: enough for the policy, bounded for us.
-        self._kept: list[Segment] = []
-        self._findings: list[Finding] = []
-        self._incomplete: tuple[Incomplete, ...] = ()
+        # The texts of the head, then one segment for each new type of finding and each higher score of it: enough for
+        # the policy, bounded for us.
+        self._kept: list[Segment] = list(head.segments)
+        self._most = len(self._kept) + _MAX_KEPT
+        self._findings: list[Finding] = list(head.findings)
+        self._incomplete: tuple[Incomplete, ...] = head.detection.incomplete
         self._outcomes = head.detection.outcomes
         self._headers = frozenset(head.duties.headers)
         self._size = 0
+        self._sent = 0
 
     async def feed(self, body: bytes, *, more: bool) -> None:
         """Inspect the events that this piece completes, then pass them."""
         self._size += len(body)
         try:
-            events = self._reader.feed(body)
-            if not more:
-                events += self._reader.finish()
+            events = await events_of(self._answer.exchange.services, self._reader, body, more=more)
             verdict = await self._inspect(events)
         except (ContentRefused, TooManyChannels) as error:
             what = error.what if isinstance(error, ContentRefused) else "the stream opens too many channels"
@@ -59,11 +61,16 @@ class FlowingEvents:
         if verdict is None and not more:
             verdict = _stopping(await self._judge(), self._headers)
         if verdict is not None:
-            await self._answer.stop(verdict)
+            await self.stop(verdict)
             return
+        self._sent += len(events)
         await self._answer.send_body(b"".join(event.raw for event in events), more=more)
         if not more:
             await self._answer.record(None)
+
+    async def stop(self, verdict: Decision) -> None:
+        """End the stream with this verdict."""
+        await self._answer.stop(verdict, events_sent=self._sent)
 
     async def _inspect(self, events: list[reading.Event]) -> Decision | None:
         """The decision that stops the stream, if these events lead to one."""
@@ -79,7 +86,7 @@ class FlowingEvents:
             if finding.end <= fresh[finding.segment] or finding.score <= self._seen.get(kind, -1.0):
                 continue
             self._seen[kind] = finding.score
-            if len(self._kept) < _MAX_KEPT:
+            if len(self._kept) < self._most:
                 self._findings.append(msgspec.structs.replace(finding, segment=len(self._kept)))
                 self._kept.append(segments[finding.segment])
             news = True
@@ -131,7 +138,6 @@ class FlowingEvents:
             content,
             stage="response",
             anomaly=exchange.anomaly,
-            skipped=(Skipped("headers", "not_inspected"),),
             asked=exchange.asked,
             detection=Detection(tuple(self._findings), self._incomplete, self._outcomes),
         )

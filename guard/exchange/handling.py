@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from guard import content as reading
 from guard.errors import ContentRefused, ObligationFailed
-from guard.exchange.judge import Judgement, denied_by_obligation, judge, outage
-from guard.exchange.services import offload
+from guard.exchange.beside import joined
+from guard.exchange.failing import outage
+from guard.exchange.judge import Judgement, denied_by_obligation, judge
 from guard.obligations.redact import Edits
 from guard.types import Content, Decision, Skipped
 
@@ -15,16 +19,19 @@ if TYPE_CHECKING:
     from guard.exchange.answer import Answer
 
 
+NOTHING: Final = Content(media_type="", size_bytes=0)
+"""The headers of an answer that has not begun."""
+
+
 async def judge_answer(answer: Answer, content: Content) -> Judgement:
-    """Decide the response stage over this content and keep the verdict."""
+    """Decide the response stage over this content and the headers, and keep the verdict."""
     exchange = answer.exchange
     judgement = await judge(
         exchange.services,
         exchange.caller,
-        content,
+        joined(content, answer.beside),
         stage="response",
         anomaly=exchange.anomaly,
-        skipped=(Skipped("headers", "not_inspected"),),
         asked=exchange.asked,
     )
     answer.note(judgement)
@@ -46,9 +53,16 @@ def undue(answer: Answer, judgement: Judgement, what: str) -> Decision:
 
 
 def edits_for(answer: Answer, judgement: Judgement) -> Edits:
-    """What has to be redacted and restored in this answer, noted for its outcome."""
+    """What has to be redacted and restored in the body of this answer, noted for its outcome; done in its headers.
+
+    Raises ``ObligationFailed`` for a header that cannot be rewritten.
+    """
     edits, answer.redactions, answer.restored = answer.exchange.answer_edits(judgement)
-    return edits
+    first = len(judgement.segments) - len(answer.beside.segments)
+    of_head = {index - first: spans for index, spans in edits.items() if index >= first}
+    if of_head:
+        answer.headers = reading.write_headers(answer.beside, of_head)
+    return {index: spans for index, spans in edits.items() if index < first}
 
 
 async def passing(answer: Answer, reason: str | None, *, bodiless: bool = False) -> Passing:
@@ -59,6 +73,11 @@ async def passing(answer: Answer, reason: str | None, *, bodiless: bool = False)
     decision = judgement.decision
     if reason not in (None, "opaque_media_type"):
         decision = undue(answer, judgement, "the answer cannot be read, and a redaction is due")
+    if decision.effect == "allow":
+        try:
+            edits_for(answer, judgement)
+        except ObligationFailed as error:
+            decision = denied_by_obligation(decision, error)
     if decision.effect == "deny":
         await answer.deny(decision)
     else:
@@ -100,19 +119,22 @@ class Buffered:
 
     async def _finish(self, body: bytes) -> None:
         answer = self._answer
-        unreadable = False
         try:
             plain = await self._decoded(body)
             content = await answer.exchange.read(plain, answer.head, "response")
+            flaw = _flaw(answer, len(body))
+            if flaw is not None:
+                content = msgspec.structs.replace(content, skipped=(*content.skipped, Skipped("", flaw)))
         except ContentRefused as error:
-            unreadable, content = True, opaque(answer, error.refusal, len(body))
+            flaw, content = error.refusal, opaque(answer, error.refusal, len(body))
         judgement = await judge_answer(answer, content)
         decision, rewritten = judgement.decision, None
-        if unreadable:
-            decision = undue(answer, judgement, "the answer cannot be read, and a redaction is due")
-        elif decision.effect == "allow" and (edits := edits_for(answer, judgement)):
+        if flaw is not None:
+            decision = undue(answer, judgement, "the answer cannot be read whole, and a redaction is due")
+        elif decision.effect == "allow":
             try:
-                rewritten = await offload(len(body), reading.write, content, edits)
+                if edits := edits_for(answer, judgement):
+                    rewritten = await answer.exchange.services.offload(len(body), reading.write, content, edits)
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
         await settle(answer, judgement, decision, body, rewritten)
@@ -132,6 +154,15 @@ class Buffered:
         await answer.send_head(judgement, length=None)
         answer.handle(passed := Passing(answer))
         await passed.feed(b"".join(self._parts), more=more)
+
+
+def _flaw(answer: Answer, size_bytes: int) -> str | None:
+    """Why an answer that can be read is not whole: a range of something (the client's own Range was removed), or as
+    long as its Content-Length does not say. It is not rewritten: a length that fits would hide what is missing."""
+    if answer.status == HTTPStatus.PARTIAL_CONTENT:
+        return "partial_content"
+    declared = answer.head.content_length
+    return None if declared in (None, size_bytes) else "body_length_mismatch"
 
 
 async def settle(

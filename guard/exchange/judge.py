@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from guard.errors import ContentRefused, CredentialRefused, ObligationFailed
-from guard.exchange.services import Services, offload
+from guard.exchange.failing import INCOMPLETE, as_if_complete, failure_in, let_through
+from guard.exchange.services import Services
 from guard.obligations import SUPPORTED, annotate, route
 from guard.obligations.redact import Operator, operators
 from guard.pipeline import Detection
@@ -22,6 +23,7 @@ from guard.types import (
     Coverage,
     Decision,
     Finding,
+    Incomplete,
     Obligation,
     Principal,
     Reason,
@@ -46,6 +48,8 @@ class Caller:
     request_id: str
     trace_id: str | None
     time_us: int
+    fail_open: bool = False
+    """Whether the route goes on where the guard fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +101,15 @@ async def judge(
 ) -> Judgement:
     """Decide one stage. Never raises for what a detector, a policy or an engine does: each becomes a decision.
 
-    ``detection`` is given where the segments were inspected already, ``asked`` is the request's document at the
-    response stage.
+    On a route that fails open, a denial that is a failure of the guard or its policy becomes a decision with
+    ``fail_open``, without duties. ``detection`` is given where the segments were inspected already, ``asked`` is the
+    request's document at the response stage.
     """
     if detection is None:
         detection = await services.pipeline.detect(content.segments, stage)
-    inspected = tuple(dict.fromkeys(segment.pointer for segment in content.segments))
-    coverage = Coverage(inspected, (*content.skipped, *skipped), detection.incomplete)
     entries = len(content.segments) + len(detection.findings)
-    document = await offload(
+    coverage = await services.offload(entries * _BYTES_AN_ENTRY, _coverage, content, skipped, detection.incomplete)
+    document = await services.offload(
         entries * _BYTES_AN_ENTRY,
         build_document,
         stage=stage,
@@ -124,10 +128,27 @@ async def judge(
         keyed=services.keyed,
         request=asked,
     )
-    deadline = time.monotonic() + services.config.limits.policy_deadline_ms / 1000
-    decision = await decide(services.engine, document, stage=stage, deadline=deadline)
-    decision, duties = take_on(decision)
+    decided = await _decided(services, document, stage)
+    decision, duties = take_on(decided)
+    if decision.effect == "deny" and caller.fail_open:
+        code = failure_in(decision, before=decided)
+        if not code and detection.incomplete:
+            # Was it the gap alone that was denied, or what was seen besides?
+            complete = await _decided(services, as_if_complete(document), stage)
+            code = INCOMPLETE if complete.effect == "allow" else ""
+        if code:
+            decision = let_through(decision, code)
     return Judgement(content, detection, coverage, document, decision, duties)
+
+
+async def _decided(services: Services, document: Mapping[str, Any], stage: Stage) -> Decision:
+    deadline = time.monotonic() + services.config.limits.policy_deadline_ms / 1000
+    return await decide(services.engine, document, stage=stage, deadline=deadline)
+
+
+def _coverage(content: Content, skipped: Sequence[Skipped], incomplete: tuple[Incomplete, ...]) -> Coverage:
+    inspected = tuple(dict.fromkeys([segment.pointer for segment in content.segments]))
+    return Coverage(inspected, (*content.skipped, *skipped), incomplete)
 
 
 def take_on(decision: Decision) -> tuple[Decision, Duties]:
@@ -196,9 +217,3 @@ def app_failed() -> Decision:
     """What the client is told of an app that raised before it answered: nothing of the exception."""
     reason = Reason(code="app_error", title="The app failed", message="The app failed to answer.", severity="medium")
     return Decision(stage="response", effect="deny", reasons=(reason,))
-
-
-def outage(stage: Stage, code: str, what: str) -> Decision:
-    """The decision when the guard itself cannot do its work: fail closed, answered 503."""
-    reason = Reason(code=code, title="The guard is unavailable", message=what, severity="critical")
-    return Decision(stage=stage, effect="deny", reasons=(reason,), outage=True)

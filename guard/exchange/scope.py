@@ -8,10 +8,11 @@ from typing import Final
 
 from starlette.types import Scope
 
+from guard.exchange.beside import METHODS
 from guard.exchange.judge import Caller
 from guard.exchange.services import Matched
 from guard.keyed import KeyedHash
-from guard.types import BehaviourEvent, Content, GuardContext, Principal, Skipped
+from guard.types import BehaviourEvent, Content, GuardContext, Principal
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -29,12 +30,8 @@ _NOT_INWARDS: Final = frozenset(
         b"expect",
     }
 )
-UNREAD: Final = (Skipped("headers", "not_inspected"), Skipped("path", "not_inspected"))
-"""The parts of a request that are not inspected yet, and say so in every decision."""
 DIGESTS: Final = frozenset({b"content-md5", b"digest", b"content-digest", b"repr-digest"})
 """Headers that no longer hold once a body was rewritten."""
-# RFC 9110 and RFC 5789. Another method is the client's free text.
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -56,14 +53,15 @@ def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id:
         request_id=request_id or fallback_id,
         trace_id=trace_id,
         time_us=time.time_ns() // 1000,
+        fail_open=matched.route.unsafe_fail_open,
     )
 
 
 def _method(scope: Scope) -> str:
     if scope["type"] == "websocket":
         return "WEBSOCKET"
-    method: str = scope["method"]
-    return method if method in _METHODS else "OTHER"
+    method: str = scope["method"].upper()  # as Django and Quart read it
+    return method if method in METHODS else "OTHER"
 
 
 def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEvent:
@@ -78,14 +76,17 @@ def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEve
     return BehaviourEvent(keyed.pseudonym("behaviour", f"{who.method}:{identity}"), caller.time_us / 1e6, features)
 
 
-def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: bool) -> Scope:
-    """The scope for the app: headers that fit the inspected body, ``scope["guard"]``, and no way to answer past us."""
+def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: bool, large: bool = False) -> Scope:
+    """The scope for the app: headers that fit the inspected body, ``scope["guard"]``, and no way to answer past us.
+
+    Of a ``large`` body, which follows in pieces, the client's own Content-Length stays.
+    """
     headers = [
         (name, value)
         for name, value in scope["headers"]
-        if name not in _NOT_INWARDS and not (rewritten and name in DIGESTS)
+        if (name not in _NOT_INWARDS or (large and name == b"content-length")) and not (rewritten and name in DIGESTS)
     ]
-    if body or scope.get("method") in _BODY_METHODS:
+    if not large and (body or scope.get("method") in _BODY_METHODS):
         headers.append((b"content-length", str(len(body)).encode()))
     # pathsend and zerocopysend answer with bytes that we never see, trailers and push with what we do not read.
     extensions = {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
 from guard.config import GuardConfig, Route
+from guard.errors import WorkTimeout
+from guard.exchange.failing import Tally
+from guard.exchange.pressure import Pressure
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
 from guard.pipeline import Pipeline
 from guard.policy.networks import Networks
 from guard.types import BehaviourModel, PolicyEngine, RecordLog
+from guard.workers import Workers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +36,27 @@ class Services:
     networks: Networks
     engine: PolicyEngine
     log: RecordLog
+    workers: Workers
+    pressure: Pressure
+    tally: Tally
+
+    async def offload(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long.
+
+        Raises ``Overloaded``, ``WorkTimeout`` past ``limits.work_deadline_ms``, and whatever ``function`` raises.
+        """
+        if size <= OFFLOAD_BYTES:
+            return function(*args, **kwargs)
+        seconds = self.config.limits.work_deadline_ms / 1000
+        try:
+            return await self.workers.run(function, *args, seconds=seconds, **kwargs)
+        except TimeoutError:
+            mend = "send less at once, or raise limits.work_deadline_ms"
+            raise WorkTimeout(f"a body was not read or written within {seconds:g} s", mend=mend) from None
+
+
+def _nowhere(_path: str, _method: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +67,7 @@ class Matched:
     field_names: frozenset[str]
     ambiguous: bool = False
     """The path would match another route for a reader that resolves it: refused, whatever the routes say."""
-
-
-async def offload(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long."""
-    if size <= OFFLOAD_BYTES:
-        return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)
+    literal: frozenset[int] = frozenset()
+    """The segments of the path, from 0, that the pattern of the route spells itself."""
+    same_route: Callable[[str, str], bool] = _nowhere
+    """Whether another path leads to this route, too, for a method."""

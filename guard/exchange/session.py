@@ -10,11 +10,13 @@ from typing import Any, Final
 from starlette.types import Scope
 
 from guard import content as reading
-from guard.errors import LogUnavailable
+from guard.errors import GuardStopped, LogUnavailable
+from guard.exchange.beside import Beside, joined, read_beside, size_of
+from guard.exchange.failing import outage
 from guard.exchange.judge import Judgement, judge
-from guard.exchange.query import apart, beside, read_query, written
-from guard.exchange.scope import UNREAD, caller_of, event_of
-from guard.exchange.services import Matched, Services, offload
+from guard.exchange.pressure import Account
+from guard.exchange.scope import caller_of, event_of
+from guard.exchange.services import Matched, Services
 from guard.obligations.redact import Edits, combine, redact, restore
 from guard.obligations.vault import Vault
 from guard.policy.document import recorded
@@ -43,8 +45,13 @@ class Session:
         self.asked: Mapping[str, Any] | None = None
         self.vault = Vault()
         self.scope = scope
-        self._query: Content | None = None
+        self.account = Account(services.pressure)
+        self.fails_open = matched.route.unsafe_fail_open
+        self.unrecorded: LogUnavailable | None = None
+        self.barred = False  # it was denied or refused: no later failure may let it through
+        self._beside = Beside()
         self._matched = matched
+        self._uses: set[tuple[Stage, str]] = set()
 
     async def authenticate(self) -> None:
         """Find out who asks. Raises ``CredentialRefused``."""
@@ -58,14 +65,10 @@ class Session:
         not hide behind each other.
         """
         services = self.services
-        if self.scope["query_string"]:
-            self._query = read_query(
-                self.scope["query_string"],
-                keyed=services.keyed,
-                limits=self.limits,
-                field_names=self._matched.field_names,
-            )
-            content = beside(content, self._query)
+        self._beside = await services.offload(
+            size_of(self.scope), read_beside, self.scope, self._matched, keyed=services.keyed, limits=self.limits
+        )
+        content = joined(content, *[part.content for part in self._beside.parts])
         detection = await services.pipeline.detect(content.segments, "request")
         event = event_of(self.caller, content, services.keyed)
         if services.behaviour is not None:
@@ -76,27 +79,54 @@ class Session:
             content,
             stage="request",
             anomaly=self.anomaly,
-            skipped=UNREAD,
             detection=detection,
         )
+        self.barred = judgement.decision.effect == "deny"
         if services.behaviour is not None:
-            services.behaviour.learn(event, judgement.decision.effect)
+            # What nobody decided teaches nothing.
+            services.behaviour.learn(event, "deny" if judgement.decision.fail_open else judgement.decision.effect)
         self.asked = judgement.document
         return judgement
 
     async def commit(self, record: DecisionRecord) -> None:
         """Make a decision durable. One that was allowed and then cancelled gets an outcome that says so.
 
-        Raises ``LogUnavailable``.
+        Raises ``LogUnavailable``; on a route that fails open it holds without its record, and that is counted.
         """
         try:
-            await self.services.log.append(record)
+            await self.append(record)
         except asyncio.CancelledError:
             if record["decision"]["effect"] == "allow":
                 task = asyncio.ensure_future(self._record_cancelled())
                 _PENDING.add(task)
                 task.add_done_callback(_PENDING.discard)
             raise
+
+    async def append(self, record: DecisionRecord) -> None:
+        """Make a record durable; on a route that fails open, go on without it. Raises ``LogUnavailable``."""
+        try:
+            await self.services.log.append(record)
+        except LogUnavailable as error:
+            if not self.fails_open:
+                raise
+            self.unrecorded = error
+            self.services.tally.unrecorded += 1
+            self._use(error.code, "request" if record["kind"] == "decision" else "response")
+
+    def may_open(self, error: Exception) -> bool:
+        """Whether what failed with this error goes on uninspected: not what is barred, nor under a guard that was
+        stopped on purpose."""
+        return self.fails_open and not self.barred and not isinstance(error, GuardStopped)
+
+    def opened(self, decision: Decision) -> None:
+        """Count a failure despite which this exchange goes on, once for each stage and code."""
+        if decision.fail_open:
+            self._use(decision.fail_open, decision.stage)
+
+    def _use(self, code: str, stage: Stage) -> None:
+        if (stage, code) not in self._uses:
+            self._uses.add((stage, code))
+            self.services.tally.opened(self.caller.route, code, stage)
 
     async def _record_cancelled(self) -> None:
         try:
@@ -119,11 +149,17 @@ class Session:
     def limits(self) -> reading.ReadLimits:
         """How deep, how many and how much a body may hold."""
         limits = self.services.config.limits
-        return reading.ReadLimits(limits.max_json_depth, limits.max_json_values, limits.inspect_limit_bytes)
+        return reading.ReadLimits(
+            max_json_depth=limits.max_json_depth,
+            max_json_values=limits.max_json_values,
+            inspect_limit_bytes=limits.inspect_limit_bytes,
+            max_fields=limits.max_fields,
+            max_field_bytes=limits.max_field_bytes,
+        )
 
     async def inflate(self, body: bytes, head: reading.Head, max_bytes: int) -> bytes:
         """A body without its content encodings. Raises ``ContentRefused``."""
-        return await offload(
+        return await self.services.offload(
             _UNKNOWN_SIZE,
             reading.decode,
             body,
@@ -134,7 +170,7 @@ class Session:
 
     async def read(self, body: bytes, head: reading.Head, stage: Stage) -> Content:
         """A body, read under its route's shape and limits. Raises ``ContentRefused``."""
-        return await offload(
+        return await self.services.offload(
             len(body),
             reading.read,
             body,
@@ -149,7 +185,7 @@ class Session:
 
     async def assemble(self, events: Sequence[reading.Event]) -> Content:
         """The events of a streamed answer, read as one content. Raises ``ContentRefused``."""
-        return await offload(
+        return await self.services.offload(
             sum(len(event.raw) for event in events),
             reading.assemble,
             events,
@@ -170,17 +206,28 @@ class Session:
             field_names=self._matched.field_names,
         )
 
+    async def read_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Content:
+        """The headers of an answer."""
+        return await self.services.offload(
+            sum([len(name) + len(value) for name, value in headers]),
+            reading.read_headers,
+            headers,
+            keyed=self.services.keyed,
+            limits=self.limits,
+            field_names=self._matched.field_names,
+        )
+
     async def digest(self, body: bytes) -> BodyDigest:
         """The keyed digest under which a body stands in the record."""
-        return await offload(len(body), digest_of, body, self.services.keyed)
+        return await self.services.offload(len(body), digest_of, body, self.services.keyed)
 
     async def rewrite(self, judgement: Judgement, body: bytes) -> tuple[bytes, Mapping[str, int]]:
         """A request's body with its redactions carried out, and how many of each; the very body if none was due.
 
-        The query string in ``scope`` is rewritten with it. Raises ``ObligationFailed``.
+        The query string, the path and the headers in ``scope`` are rewritten with it. Raises ``ObligationFailed``.
         """
-        # The query belongs to this judgement only: a later message of a connection comes without one.
-        query, self._query = self._query, None
+        # They belong to this judgement only: a later message of a connection comes without.
+        beside, self._beside = self._beside, Beside()
         if not judgement.findings or not judgement.duties.redacts:
             return body, {}
         if not self.vault.used:
@@ -192,12 +239,11 @@ class Session:
             vault=self.vault,
             keyed=self.services.keyed,
         )
-        of_query = len(query.segments) if query is not None else 0
-        in_body, in_query = apart(redaction.edits, len(judgement.segments) - of_query)
-        if in_query and query is not None:
-            self.scope = {**self.scope, "query_string": written(query, in_query)}
+        first = len(judgement.segments) - beside.size
+        in_body = {index: spans for index, spans in redaction.edits.items() if index < first}
+        self.scope = beside.written(self.scope, redaction.edits, first)
         if in_body:
-            body = await offload(len(body), reading.write, judgement.content, in_body)
+            body = await self.services.offload(len(body), reading.write, judgement.content, in_body)
         return body, redaction.counts
 
     def answer_edits(self, judgement: Judgement) -> tuple[Edits, Mapping[str, int], int]:
@@ -218,16 +264,20 @@ class Session:
 
     # Writing down ----------------------------------------------------------------------------------------------------
 
-    def context(self, judgement: Judgement) -> GuardContext:
-        """What the app finds in ``scope["guard"]``."""
+    def context(self, decision: Decision, judgement: Judgement | None) -> GuardContext:
+        """What the app finds in ``scope["guard"]``. Where the guard failed and the route fails open, the reasons say
+        what failed."""
+        reasons = decision.reasons
+        if self.unrecorded is not None:
+            reasons += outage(decision.stage, self.unrecorded.code, "The decision could not be recorded.").reasons
         return GuardContext(
             decision_id=self.decision_id,
-            effect=judgement.decision.effect,
-            reasons=judgement.decision.reasons,
-            obligations=judgement.decision.obligations,
-            findings=tuple(judgement.findings),
+            effect=decision.effect,
+            reasons=reasons,
+            obligations=decision.obligations,
+            findings=tuple(judgement.findings) if judgement else (),
             anomaly=self.anomaly,
-            route=judgement.duties.route,
+            route=judgement.duties.route if judgement else None,
             principal=self.caller.principal,
         )
 

@@ -15,32 +15,24 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guard import content as reading
-from guard.errors import (
-    ContentRefused,
-    CredentialRefused,
-    LogUnavailable,
-    ObligationFailed,
-    place_of,
-)
-from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, outage, refused, unidentified
+from guard.errors import ContentRefused, CredentialRefused, LogUnavailable, ObligationFailed, Overloaded
+from guard.exchange import frames
+from guard.exchange.failing import broken, let_through, outage
+from guard.exchange.frames import INTERNAL_ERROR, POLICY_VIOLATION, TOO_BIG
+from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, refused, unidentified
 from guard.exchange.scope import inner_scope
-from guard.exchange.services import Matched, Services, offload
+from guard.exchange.services import Matched, Services
 from guard.exchange.session import Session
-from guard.obligations.deny import denial
 from guard.policy.document import recorded
 from guard.record.build import outcome_record
 from guard.record.ids import new_id
 from guard.telemetry import get_logger
-from guard.types import Content, Decision, Segment, Skipped, Stage
+from guard.types import Content, Decision, DecisionRecord, GuardContext, Segment, Skipped, Stage
 
 _log = get_logger("guard.exchange.websocket")
 
-POLICY_VIOLATION: Final = 1008
-TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
 _CLOSED: Final = {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": "closed by the guard"}
 _KEPT_DECISIONS: Final = 64
-_REASON_BYTES: Final = 123  # RFC 6455 section 5.5: a control frame holds 125 bytes, two of them the code
 _NOTHING: Final = Content(media_type="", size_bytes=0)
 
 
@@ -57,7 +49,7 @@ class Conversation(Session):
         self._connect: Message | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._granted = Duties()
-        self._accepted = self._closed = False
+        self._accepted = self._closed = self._refused = False
         self._aborted: str | None = None
         self._decisions: list[Decision] = []
         self._last: Judgement | None = None
@@ -69,43 +61,59 @@ class Conversation(Session):
         """The whole connection."""
         self._connect = await self._receive()
         try:
-            judgement = await self._admit()
-        except LogUnavailable as error:
-            _log.error("no durable decision, no connection", error=error.what)
-            await self._turn_away(outage("request", error.code, "The decision could not be recorded."), 503)
-            return
-        except Exception as error:  # noqa: BLE001 - whatever breaks here must not let the connection through
-            _log.error("the guard failed", exception=type(error).__name__, where=place_of(error))
-            await self._turn_away(outage("request", "guard_error", "The guard failed while it read the request."), 503)
-            return
-        if judgement is not None:
-            await self._forward(judgement)
+            self.services.pressure.admit()
+            self.account.work()
+            context = await self._admit()
+        except Exception as error:
+            if self._refused:
+                raise  # the server's: the refusal could not be sent
+            # Whatever breaks here must not let the connection through unseen.
+            context = await self._fail(error)
+        finally:
+            self.account.close()
+        if context is not None:
+            await self._forward(context)
 
-    async def _admit(self) -> Judgement | None:
-        services = self.services
+    async def _fail(self, error: Exception) -> GuardContext | None:
+        """The guard cannot do its work: 503; or, if the route fails open, on, each message inspected by itself."""
+        decision = broken("request", error)
+        if self.may_open(error):
+            decision = let_through(decision, decision.reasons[0].code)
+            self.opened(decision)
+            await self.commit(self.decision(decision, None, status=None))
+            return self.context(decision, None)
+        if isinstance(error, Overloaded):
+            self.services.tally.shed(error)
+        elif not isinstance(error, LogUnavailable):
+            await self._keep(self.decision(decision, None, status=503))
+        await self._turn_away(decision, 503)
+        return None
+
+    async def _admit(self) -> GuardContext | None:
         try:
             await self.authenticate()
             if self._matched.ambiguous:
                 raise ContentRefused("path_ambiguous", "the path means another route to other readers")
         except CredentialRefused as error:
-            decision = unidentified(error)
-            await services.log.append(self.decision(decision, None, status=401))
+            self.barred, decision = True, unidentified(error)
+            await self.append(self.decision(decision, None, status=401))
             await self._turn_away(decision, 401)
             return None
         except ContentRefused as error:
-            decision = refused(error, "request")
-            record = self.decision(decision, None, status=error.status, refusal=(error.refusal, error.where))
-            await services.log.append(record)
+            self.barred, decision = True, refused(error, "request")
+            await self.append(self.decision(decision, None, status=error.status, refusal=(error.refusal, error.where)))
             await self._turn_away(decision, error.status)
             return None
         judgement = await self.judge_request(_NOTHING)
         decision = judgement.decision
+        self.opened(decision)
         counts: Mapping[str, int] = {}
         if decision.effect == "allow":
             try:
-                _, counts = await self.rewrite(judgement, b"")  # the query string: a handshake has no body
+                _, counts = await self.rewrite(judgement, b"")  # what stands beside a body: a handshake has none
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
+        self.barred = decision.effect == "deny"
         status = None if decision.effect == "allow" else 503 if decision.outage else 403
         await self.commit(self.decision(decision, judgement, status=status, counts=counts))
         if decision.effect == "deny":
@@ -113,26 +121,21 @@ class Conversation(Session):
             return None
         self._granted = judgement.duties
         self._headers = [*judgement.duties.headers, (b"x-guard-decision-id", self.decision_id.encode())]
-        return judgement
+        return self.context(decision, judgement)
 
     async def _turn_away(self, decision: Decision, status: int) -> None:
         """Refuse the handshake: with the whole denial where the server can send it, else with a bare 403."""
+        self._refused = True
         if "websocket.http.response" not in (self.scope.get("extensions") or {}):
-            await self._send(_close(decision))
+            await self._send(frames.closing(decision))
             return
-        answer = denial(
-            decision,
-            decision_id=self.decision_id,
-            request_id=self.caller.request_id,
-            dialect="openai",
-            status=status,
-        )
-        start = {"type": "websocket.http.response.start", "status": answer.status, "headers": answer.headers}
-        await self._send(start)
-        await self._send({"type": "websocket.http.response.body", "body": answer.body})
+        for message in frames.turning_away(
+            decision, decision_id=self.decision_id, request_id=self.caller.request_id, status=status
+        ):
+            await self._send(message)
 
-    async def _forward(self, judgement: Judgement) -> None:
-        scope = inner_scope(self.scope, b"", self.context(judgement), rewritten=False)
+    async def _forward(self, context: GuardContext) -> None:
+        scope = inner_scope(self.scope, b"", context, rewritten=False)
         aborted: str | None = "app_error"
         try:
             await self._app(scope, self._incoming, self._outgoing)
@@ -161,13 +164,15 @@ class Conversation(Session):
             return
         kind = message["type"]
         if kind == "websocket.accept":
-            self._accepted = True
-            headers = [(k, v) for k, v in message.get("headers", ()) if k.lower() != b"x-guard-decision-id"]
-            await self._send({**message, "headers": [*headers, *self._headers]})
+            passed = await self._inspected(message, "response")
+            if passed is not None:
+                self._accepted = True
+                headers = [(k, v) for k, v in passed.get("headers", ()) if k.lower() != b"x-guard-decision-id"]
+                await self._send({**passed, "headers": [*headers, *self._headers]})
         elif kind == "websocket.send":
             passed = await self._inspected(message, "response")
             if passed is not None:
-                self._sent_bytes += len(passed.get("text") or passed.get("bytes") or b"")
+                self._sent_bytes += frames.size_of(passed)
                 await self._send(passed)
         elif kind == "websocket.close":
             await self._send({**message, "reason": await self._harmless(message.get("reason") or "")})
@@ -184,29 +189,50 @@ class Conversation(Session):
     async def _inspected(self, message: Message, stage: Stage) -> Message | None:
         """The message as it may pass; ``None`` if it was denied and the connection closed."""
         try:
-            return await self._decided(message, stage)
+            with self.account.holding(frames.size_of(message)):
+                return await self._decided(message, stage)
         except ContentRefused as error:
             code = TOO_BIG if error.refusal == "body_too_large" else POLICY_VIOLATION
             await self._stop(refused(error, stage), None, code=code, refusal=(error.refusal, error.where))
-        except LogUnavailable as error:
-            _log.error("no durable decision, no message", error=error.what)
-            await self._shut(outage(stage, error.code, "The decision could not be recorded."), INTERNAL_ERROR)
-        except Exception as error:  # noqa: BLE001 - whatever breaks here must not let the message through
-            _log.error("the guard failed", exception=type(error).__name__, where=place_of(error))
-            await self._shut(outage(stage, "guard_error", "The guard failed while it read a message."), INTERNAL_ERROR)
+        except Exception as error:
+            if self._closed:
+                raise  # the server's: the close could not be sent
+            # Whatever breaks here must not let the message through unseen.
+            return await self._message_failed(error, message, stage)
+        return None
+
+    async def _message_failed(self, error: Exception, message: Message, stage: Stage) -> Message | None:
+        decision = broken(stage, error)
+        if self.may_open(error):
+            decision = let_through(decision, decision.reasons[0].code)
+            self.services.tally.opened(self.caller.route, decision.fail_open, stage)
+            await self._record(decision, None)
+            return message
+        if isinstance(error, Overloaded):
+            self.services.tally.shed(error)
+        await self._shut(decision, INTERNAL_ERROR)
         return None
 
     async def _decided(self, message: Message, stage: Stage) -> Message | None:
-        text = message.get("text")
-        body = _utf8(text) if text is not None else message.get("bytes") or b""
+        if message["type"] == "websocket.accept":
+            content = await self.read_headers(frames.headers_of(message))
+            if not content.segments and not content.skipped:
+                return message
+        else:
+            content = await self._content(message, stage)
+        return await self._judged(message, content, stage)
+
+    async def _content(self, message: Message, stage: Stage) -> Content:
+        body = frames.body_of(message)
         most = self.services.config.limits.max_body_bytes
         if len(body) > most:
             raise ContentRefused("body_too_large", f"the message is larger than {most} bytes")
-        if text is None:
+        if message.get("text") is None:
             skipped = (Skipped("", "binary_message"),)
-            content = Content(media_type="application/octet-stream", size_bytes=len(body), skipped=skipped)
-        else:
-            content = await self.read(body, reading.Head(), stage)
+            return Content(media_type="application/octet-stream", size_bytes=len(body), skipped=skipped)
+        return await self.read(body, reading.Head(), stage)
+
+    async def _judged(self, message: Message, content: Content, stage: Stage) -> Message | None:
         judgement = self._last = await judge(
             self.services,
             self.caller,
@@ -218,16 +244,17 @@ class Conversation(Session):
         if judgement.decision.effect == "deny":
             await self._stop(judgement.decision, judgement)
             return None
+        if judgement.decision.fail_open:
+            self.services.tally.opened(self.caller.route, judgement.decision.fail_open, stage)
         try:
             self._require_performable(judgement.duties)
-            written, counts = await self._rewritten(judgement, body, stage)
+            passed, counts = await self._rewritten(judgement, message, stage)
         except ObligationFailed as error:
             await self._stop(denied_by_obligation(judgement.decision, error), judgement)
             return None
-        if written is body:
-            return message
-        await self._record(judgement.decision, judgement, counts=counts)
-        return {"type": message["type"], "text": written.decode()}
+        if passed is not message or judgement.decision.fail_open:
+            await self._record(judgement.decision, judgement, counts=counts)
+        return passed
 
     def _require_performable(self, duties: Duties) -> None:
         """Headers and a route are given with the handshake; a message cannot bring others. Raises."""
@@ -236,15 +263,23 @@ class Conversation(Session):
             mend = "state annotate and route whatever the message holds, or limit them to the handshake"
             raise ObligationFailed("a message came with headers or a route after the handshake", mend=mend)
 
-    async def _rewritten(self, judgement: Judgement, body: bytes, stage: Stage) -> tuple[bytes, Mapping[str, int]]:
+    async def _rewritten(
+        self, judgement: Judgement, message: Message, stage: Stage
+    ) -> tuple[Message, Mapping[str, int]]:
+        """The message with its obligations carried out; the very message if none was due. Raises."""
+        body = frames.utf8(message.get("text") or "")
         if stage == "request":
             written, counts = await self.rewrite(judgement, body)
         else:
             edits, counts, restored = self.answer_edits(judgement)
             self._restored += restored
+            if edits and message["type"] == "websocket.accept":
+                self._redactions.update(counts)
+                return frames.accepting(message, reading.write_headers(judgement.content, edits)), counts
+            offload = self.services.offload
             written = body if not edits else await offload(len(body), reading.write, judgement.content, edits)
         self._redactions.update(counts)
-        return written, counts
+        return message if written is body else {"type": message["type"], "text": written.decode()}, counts
 
     # Ends and records ------------------------------------------------------------------------------------------------
 
@@ -256,14 +291,19 @@ class Conversation(Session):
         code: int = POLICY_VIOLATION,
         refusal: tuple[str, str] | None = None,
     ) -> None:
-        """Record a denied message, then close."""
-        await self._record(decision, judgement, refusal=refusal)
+        """Record a denied message, then close. It is denied whether or not that can be recorded."""
+        self._closed = True
+        try:
+            await self._record(decision, judgement, refusal=refusal)
+        except LogUnavailable as error:
+            _log.error("the denial of a message could not be recorded", error=error.what)
+            decision = outage(decision.stage, error.code, "The denial could not be recorded.")
         await self._shut(decision, INTERNAL_ERROR if decision.outage else code)
 
     async def _shut(self, decision: Decision, code: int) -> None:
         self._closed = True
         self._aborted = "stopped"
-        await self._send(_close(decision, code))
+        await self._send(frames.closing(decision, code))
 
     async def _record(
         self,
@@ -283,7 +323,13 @@ class Conversation(Session):
             counts=counts,
             refusal=refusal,
         )
-        await self.services.log.append(record)
+        await self.append(record)
+
+    async def _keep(self, record: DecisionRecord) -> None:
+        try:
+            await self.append(record)
+        except LogUnavailable as error:
+            _log.error("a record is lost", error=error.what)
 
     async def _record_outcome(self, aborted: str | None) -> None:
         record: dict[str, Any] = outcome_record(
@@ -299,20 +345,4 @@ class Conversation(Session):
             entrypoint=self.services.config.policy.entrypoint,
             keyed=self.services.keyed,
         )
-        try:
-            await self.services.log.append(record)
-        except LogUnavailable as error:
-            _log.error("the outcome could not be recorded", error=error.what)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise ContentRefused("text_invalid", "the message holds a lone surrogate", mend="send valid UTF-8") from None
-
-
-def _close(decision: Decision, code: int = POLICY_VIOLATION) -> Message:
-    first = decision.reasons[0]
-    reason = f"{first.rule or first.code}: {first.title}".encode()[:_REASON_BYTES].decode(errors="ignore")
-    return {"type": "websocket.close", "code": code, "reason": reason}
+        await self._keep(record)

@@ -11,12 +11,14 @@ from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from guard.types import Decision, Reason
 
-Dialect = Literal["openai", "anthropic"]
+Dialect = Literal["openai", "openai.responses", "anthropic"]
 RETRY_AFTER_SECONDS: Final = 5
+# What passes sooner than an outage: the crowd of a moment.
+_SOONER: Final = {"overloaded": 1}
 _ANTHROPIC_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -25,6 +27,13 @@ _ANTHROPIC_TYPES: Final = {
     415: "invalid_request_error",
     503: "api_error",
 }
+
+
+def dialect_of(shape: str, path: str) -> Dialect:
+    """In which form the clients of a path expect errors. The Responses API differs in streams only."""
+    if shape == "anthropic.messages":
+        return "anthropic"
+    return "openai.responses" if path.rstrip("/").endswith("/responses") else "openai"
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -41,15 +50,16 @@ def denial(
     """The answer to a denied exchange. ``status`` is given for a refused body or credential."""
     code_status = status or (503 if decision.outage else 403)
     problem = _problem(decision.reasons, code_status, decision_id)
-    body = problem if dialect == "openai" else _anthropic(problem, code_status, request_id)
+    body = _anthropic(problem, code_status, request_id) if dialect == "anthropic" else problem
     headers = [
-        (b"content-type", b"application/problem+json" if dialect == "openai" else b"application/json"),
+        (b"content-type", b"application/json" if dialect == "anthropic" else b"application/problem+json"),
         (b"x-guard-decision-id", decision_id.encode()),
         (b"request-id", request_id.encode()),
         (b"cache-control", b"no-store"),
     ]
     if code_status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+        seconds = _SOONER.get(decision.reasons[0].code, RETRY_AFTER_SECONDS)
+        headers.append((b"retry-after", str(seconds).encode()))
     else:
         headers.append((b"x-should-retry", b"false"))
     if code_status == HTTPStatus.UNAUTHORIZED:
@@ -59,12 +69,25 @@ def denial(
     return Denial(code_status, headers, encoded)
 
 
-def error_event(decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect) -> bytes:
-    """The last server-sent event of a stream that is stopped: the SDKs raise it as an error."""
+def error_event(
+    decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect, events_sent: int = 0
+) -> bytes:
+    """The last server-sent event of a stream that is stopped: the SDKs raise it as an error.
+
+    In the Responses API events are numbered from 0, and an error event has its own form (``ResponseErrorEvent``);
+    ``error`` stands in it as well, because that is what the Python SDK raises by.
+    """
     problem = _problem(decision.reasons, 503 if decision.outage else 403, decision_id)
     if dialect == "anthropic":
         body = _anthropic(problem, problem["status"], request_id)
         return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"
+    if dialect == "openai.responses":
+        error = problem["error"]
+        event = {
+            "type": "error", "code": error["code"], "message": error["message"], "param": error["param"],
+            "sequence_number": events_sent, "error": error, "guard": problem["reasons"],
+        }  # fmt: skip
+        return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
     return b"data: " + msgspec.json.encode({"error": problem["error"], "guard": problem["reasons"]}) + b"\n\n"
 
 
@@ -121,23 +144,19 @@ def _anthropic(problem: dict[str, Any], status: int, request_id: str) -> dict[st
     }
 
 
-async def unavailable(send: Send, kind: str) -> None:
+async def unavailable(send: Send, scope: Scope, dialect: Dialect, *, code: str, message: str) -> None:
     """Answer 503 (or close a WebSocket) while there is no guard to decide: nothing was recorded, nothing can be."""
-    if kind == "websocket":
+    if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1011, "reason": "the guard is unavailable"})
         return
-    reason = Reason(
-        code="guard_unavailable",
-        title="The guard is unavailable",
-        message="The guard could not start; its log says why.",
-        severity="critical",
-    )
+    reason = Reason(code=code, title="The guard is unavailable", message=message, severity="critical")
     request_id = "unrecorded"
     answer = denial(
         Decision(stage="request", effect="deny", reasons=(reason,), outage=True),
         decision_id=request_id,
         request_id=request_id,
-        dialect="openai",
+        dialect=dialect,
     )
+    body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

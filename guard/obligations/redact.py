@@ -24,6 +24,7 @@ Edits: TypeAlias = dict[int, list[Edit]]
 
 # When two rules name one entity, or two findings overlap, the more protective operator wins.
 _STRENGTH: Final = {"keep": 0, "pseudonym": 1, "mask": 2, "hash": 3, "replace": 4, "drop": 5}
+OPERATORS: Final = frozenset(_STRENGTH)
 _ENTITY: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _MASK: Final = "*"
 

@@ -17,13 +17,18 @@ from typing import Any, Final
 from guard.keyed import KeyedHash
 from guard.policy.bounds import LIMIT_BYTES, Bounds
 from guard.policy.networks import Networks
-from guard.types import Anomaly, Content, Coverage, Facts, Feature, Finding, Principal, Stage
+from guard.types import Anomaly, Content, Coverage, Facts, Feature, Finding, Named, Principal, Stage
 
 __all__ = ["LIMIT_BYTES", "VERSION", "build_document", "recorded", "restore"]
 
 VERSION: Final = 1
-# No run of four digits: the header is not inspected, and a number must not pass as the name of a type.
+# No run of four digits: one that looks like a list of words is not inspected, and a number must not pass for a type.
 _MEDIA_TYPE: Final = re.compile(r"[a-z]{1,20}/(?:[a-z.+-]|[0-9](?![0-9]{3})){1,63}")
+_CONTENT_TYPE: Final = "headers/content-type"
+_USUAL_TYPES: Final = frozenset(
+    """application/json application/x-ndjson application/octet-stream application/pdf application/xml
+    application/x-www-form-urlencoded multipart/form-data text/event-stream text/html text/plain text/xml""".split()  # noqa: SIM905
+)
 _INTEGER_BOUND: Final = 2**53 - 1
 """RFC 8785: beyond it, readers of JSON disagree about integers."""
 _MILLI_BOUND: Final = 10**15
@@ -89,7 +94,7 @@ def build_document(
             **_caller(client_ip, networks, request_id, bounds, keyed),
             "time": time_us,
             "size_bytes": _integer(content.size_bytes),
-            "media_type": _media_type(content.media_type, bounds),
+            "media_type": _media_type(content.media_type, tainted, bounds),
         },
         "ai": {
             **asked["ai"],
@@ -155,9 +160,11 @@ def _attribute(value: str | int | bool, bounds: Bounds) -> str | int | bool:
     return value if -_INTEGER_BOUND <= value <= _INTEGER_BOUND else bounds.name("attribute", str(value) + " ")
 
 
-def _media_type(value: str, bounds: Bounds) -> str:
+def _media_type(value: str, tainted: Collection[str], bounds: Bounds) -> str:
     """RFC 6838 names without their rarer characters; a ``+`` makes them fall outside the rule for names."""
-    return value if _MEDIA_TYPE.fullmatch(value) else bounds.name("media_type", value)
+    if value in _USUAL_TYPES or (_MEDIA_TYPE.fullmatch(value) and _CONTENT_TYPE not in tainted):
+        return value
+    return bounds.named("media_type", Named(value, _CONTENT_TYPE), tainted)
 
 
 def _features(features: Iterable[Feature], bounds: Bounds) -> list[dict[str, Any]]:

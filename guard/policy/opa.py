@@ -23,6 +23,7 @@ from guard.types import UNDEFINED, EngineInfo, RuleInfo, Verdict
 _PARAMETERS: Final = {"strict-builtin-errors": "true", "provenance": "true"}
 _LONGEST_SECONDS: Final = 3600.0
 _START_SECONDS: Final = 2.0
+_RECHECK_SECONDS: Final = 2.0
 _MARK: Final = "guard/bundle"
 
 
@@ -41,6 +42,14 @@ class OpaEngine:
         self._client: Any = None
         self._new_client = _client_factory(config)
         self._info = EngineInfo("opa", "", "", "")
+        self._reachable = False
+        self._recheck: asyncio.Task[None] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the server answered the last question. After one that it did not answer it is asked until it does:
+        an orchestrator sends no request to what is not ready."""
+        return self._reachable
 
     @property
     def info(self) -> EngineInfo:
@@ -61,15 +70,14 @@ class OpaEngine:
             client = self._new_client()
             await client._init_session()
             self._client = client
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                answer = await self._ask({}, _MARK.replace("/", "."))
-        except (GuardError, TimeoutError):
-            return
-        self._learn(answer, answer.get("result"))
+        if not await self._ask_mark():
+            self._lost()
 
     async def stop(self) -> None:
         """Close the connections."""
+        if self._recheck is not None:
+            self._recheck.cancel()
+            self._recheck = None
         client, self._client = self._client, None
         if client is not None:
             await client.close_connection()
@@ -84,7 +92,11 @@ class OpaEngine:
             async with asyncio.timeout(left):
                 answer = await self._ask(document, self._path)
         except TimeoutError as error:
+            self._lost()
             raise PolicyTimeout("OPA did not answer within the deadline.") from error
+        except EngineUnavailable:
+            self._lost()
+            raise
         self._learn(answer, None)
         return Verdict(answer.get("result", UNDEFINED), (time.perf_counter_ns() - started) // 1000)
 
@@ -113,9 +125,30 @@ class OpaEngine:
             answer = await self._ready().query_rule(document, path, query_params=_PARAMETERS)
         except Exception as error:
             raise self._mapped(error) from error
+        self._reachable = True
         if not isinstance(answer, dict):
             raise PolicyEvaluationError("OPA's answer is no JSON object.", where=self._config.url)
         return answer
+
+    async def _ask_mark(self) -> bool:
+        """Ask the server what it holds; false if it did not answer."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                answer = await self._ask({}, _MARK.replace("/", "."))
+        except (GuardError, TimeoutError):
+            return False
+        self._learn(answer, answer.get("result"))
+        return True
+
+    def _lost(self) -> None:
+        self._reachable = False
+        if self._client is not None and (self._recheck is None or self._recheck.done()):
+            self._recheck = asyncio.create_task(self._ask_until_answered())
+
+    async def _ask_until_answered(self) -> None:
+        while not self._reachable:
+            await asyncio.sleep(_RECHECK_SECONDS)
+            await self._ask_mark()
 
     def _ready(self) -> Any:
         if self._client is None:

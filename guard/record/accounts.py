@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from guard.record.report import MAX_LISTED, Accounts
+from guard.record.report import MAX_LISTED, Accounts, Damage
 from guard.record.schema import AnyRecord, CloseRecord, DecisionEntry, OpenRecord, OutcomeEntry, RecoveryRecord
+from guard.record.standings import Standings
 
 _SILENCE_FACTOR: Final = 3
 """A writer that is silent for longer than this many heartbeats was stopped, starved or suspended."""
@@ -21,6 +22,8 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.accounts = Accounts()
         self.notices: list[str] = []
+        self.contradictions: list[Damage] = []
+        self._standings = Standings()
         self._segments = directory / "seg"
         self._pending: dict[str, int] = {}
         self._quarantined: dict[str, str] = {}
@@ -29,16 +32,22 @@ class Ledger:
         self._mono_us = 0
         self._steps_back = 0
         self._silences = 0
+        self._opened = 0
 
-    def take(self, records: Iterable[AnyRecord]) -> None:
-        """The records of one commit."""
+    def take(self, records: Iterable[AnyRecord], file: str) -> None:
+        """The records of one commit, which stands in ``file``."""
         accounts = self.accounts
         accounts.commits += 1
         for record in records:
             kind = record.__struct_config__.tag
             accounts.records[str(kind)] = accounts.records.get(str(kind), 0) + 1
             self._watch_clocks(record)
+            if said := self._standings.take(record):
+                accounts.contradictions_total += 1
+                # One is enough to tell; the others are counted.
+                self.contradictions = self.contradictions or [Damage(said, file, seq=record.seq)]
             if isinstance(record, DecisionEntry):
+                self._opened += record.decision.fail is not None and record.decision.fail.policy == "open"
                 # A message of a connection has no outcome of its own: the connection has.
                 if record.decision.effect == "allow" and record.connection is None:
                     self._pending[record.id] = record.seq
@@ -63,6 +72,8 @@ class Ledger:
             self.notices.append(f"the wall clock stepped back {self._steps_back} times")
         if self._silences:
             self.notices.append(f"the writer was silent {self._silences} times for longer than its heartbeat allows")
+        if self._opened:
+            self.notices.append(f"{self._opened} requests or messages passed undecided, on routes that fail open")
         accounts.unanswered_total = len(self._pending)
         accounts.unanswered = list(self._pending)[:MAX_LISTED]
         self._check_quarantine()

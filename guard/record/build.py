@@ -1,4 +1,4 @@
-"""Builds records from what an exchange knows. Pure: no clock, no file, no key beyond the pseudonym key.
+"""Builds records from what an exchange, or a reload, knows. Pure: no clock, no file, no key beyond the pseudonym key.
 
 Allow-listed: each field is taken by name, and strings from outside enter only if they look like names, else as keyed
 pseudonyms. ``docs/log-format.md`` describes every field; ``guard.record.schema`` is their schema.
@@ -12,13 +12,16 @@ from typing import Any
 from guard.keyed import KeyedHash
 from guard.record import parts
 from guard.record.ids import new_id
-from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, digest_of
+from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, PassedBody, Standing, digest_of
 from guard.types import Decision, DecisionRecord, DetectorOutcome, Mode, Principal
 
 __all__ = [
     "BodyDigest",
     "ContentHasher",
     "ObligationResult",
+    "PassedBody",
+    "Standing",
+    "config_record",
     "decision_record",
     "digest_of",
     "new_id",
@@ -87,7 +90,7 @@ def decision_record(
         "detectors": parts.detectors(detectors),
         "redactions": parts.counts(redactions),
         "content": parts.body(request_body, keyed),
-        "coverage": parts.coverage(policy_input, refusal),
+        "coverage": parts.coverage(policy_input, refusal or parts.unread(decision, policy_input)),
         "refusal": None if refusal is None else {"code": refusal[0], "where": refusal[1]},
         "config_digest": config_digest,
         "duration_us": decision.duration_us,
@@ -111,13 +114,16 @@ def outcome_record(
     duration_us: int = 0,
     entrypoint: str = "",
     response_body: bytes | BodyDigest | None = None,
+    passed: PassedBody | None = None,
+    unread: str | None = None,
 ) -> DecisionRecord:
     """The ``outcome`` record: what became of the request of the ``decision`` record ``decision_ref``.
 
     ``status`` is what the client was sent, ``upstream_status`` what the app answered. ``decisions`` are the verdicts on
     the answer in order, ``policy_input`` the Document of the last. ``aborted`` is ``None`` for an answer that went out
     whole, else why not, in one word. ``redactions`` counts what was rewritten in the answer, ``restored`` the
-    placeholders put back, ``size_bytes`` what was sent.
+    placeholders put back, ``size_bytes`` what was sent, ``passed`` what of a large request body the app was given.
+    ``unread`` is why the answer was not inspected, where none of it was.
     """
     return {
         "kind": "outcome",
@@ -132,6 +138,22 @@ def outcome_record(
         "restored": restored,
         "content": parts.body(response_body, keyed),
         "size_bytes": size_bytes,
-        "coverage": parts.coverage(policy_input, None),
+        "coverage": parts.coverage(policy_input, (unread, "") if unread else None),
         "duration_us": duration_us,
+        **parts.passed(passed),
+    }
+
+
+def config_record(before: Standing, after: Standing | None, refusal: tuple[str, str] | None = None) -> DecisionRecord:
+    """The ``config`` record of a reload: ``after`` decides from here on.
+
+    With ``refusal`` (code and place) it does not, and ``before`` goes on; ``after`` is ``None`` for what was refused
+    before it was built. The place is ``file:line``, a key or ``""``; it holds nothing of a file's content.
+    """
+    return {
+        "kind": "config",
+        "status": "applied" if refusal is None else "refused",
+        "before": parts.standing(before),
+        "after": None if after is None else parts.standing(after),
+        "error": None if refusal is None else {"code": refusal[0], "where": parts.place(refusal[1])},
     }

@@ -13,20 +13,34 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from guard.errors import LogUnavailable
+from guard.record.parts import Standing
 from guard.record.schema import OWN_KINDS
 from guard.record.worker import LOSS_WINDOW_MS, Counters, Entry, Port, Waiter, Worker, again, unavailable
 from guard.record.writer import BootFacts, Durability, Slot, Writer
 from guard.types import Checkpoint, DecisionRecord, Receipt, Signer
 
 
+class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a log fares. ``size`` is the number of records under the last checkpoint, which is at most a heartbeat old
+    while all is well; ``error_code`` is ``""`` while records can be written."""
+
+    writable: bool
+    queued: int = 0
+    size: int = 0
+    checkpoint_age_seconds: float = 0.0
+    error_code: str = ""
+
+
 class SignedLog:
     """Implements ``guard.types.RecordLog`` on files.
 
-    ``signer`` makes the signer of the origin that this process gets (``LogKeys.signer``); ``config_digest`` and
-    ``software_version`` go into the ``open`` record. ``queue_records`` bounds what each event loop has queued; a full
-    queue holds the caller back for ``queue_timeout_seconds``, then ``LogUnavailable``. ``counters`` is called from the
-    writer thread for each heartbeat.
+    ``signer`` makes the signer of the origin that this process gets (``LogKeys.signer``). ``standing`` (asked from the
+    writer thread whenever the log is opened) and ``software_version`` go into the ``open`` record. ``queue_records``
+    bounds what each event loop has queued; a full queue holds the caller back for ``queue_timeout_seconds``, then
+    ``LogUnavailable``. ``counters`` is called from the writer thread for each heartbeat.
     """
 
     def __init__(
@@ -40,7 +54,7 @@ class SignedLog:
         queue_records: int = 10_000,
         queue_timeout_seconds: float = 1.0,
         heartbeat_seconds: float = 60.0,
-        config_digest: str = "",
+        standing: Callable[[], Standing] = Standing,
         software_version: str = "",
         counters: Counters | None = None,
     ) -> None:
@@ -49,7 +63,7 @@ class SignedLog:
         self._make_signer = signer
         self._strict = mode == "strict"
         self._facts = BootFacts(
-            config_digest=config_digest,
+            standing=standing,
             software_version=software_version,
             mode=mode,
             loss_window_ms=0 if self._strict else LOSS_WINDOW_MS,
@@ -79,6 +93,20 @@ class SignedLog:
     def failure(self) -> LogUnavailable | None:
         """Why nothing can be recorded now; ``None`` while all is well."""
         return self._worker.failure if self._worker else again(None)
+
+    def status(self) -> LogStatus:
+        """How the log fares now. From any thread."""
+        worker = self._worker
+        if worker is None:
+            return LogStatus(writable=False, error_code=LogUnavailable.code)
+        failure = worker.failure
+        return LogStatus(
+            writable=failure is None,
+            queued=worker.queued,
+            size=worker.writer.checkpoint.size,
+            checkpoint_age_seconds=max(0.0, worker.committed_seconds),
+            error_code="" if failure is None else failure.code,
+        )
 
     async def start(self) -> None:
         """Take an origin, recover it and open it; a started log stays as it is.

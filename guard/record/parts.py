@@ -11,13 +11,14 @@ import msgspec
 
 from guard.keyed import KeyedHash
 from guard.record.canonical import MAX_INTEGER
-from guard.types import Decision, DetectorOutcome, EngineInfo, Obligation, Principal, Reason
+from guard.types import Decision, DetectorInfo, DetectorOutcome, EngineInfo, Obligation, Principal, Reason
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _NOTHING_INSPECTED: Final[dict[str, Any]] = {"inspected": 0, "skipped": [], "incomplete": []}
 MAX_REASONS: Final = 64
 MAX_POINTERS: Final = 64
 MAX_TEXT: Final = 1000
+MAX_PLACE: Final = 200
 
 _COMPONENTS: Final = {
     "log_unavailable": "log",
@@ -38,6 +39,14 @@ class BodyDigest(msgspec.Struct, frozen=True):
 
     digest: str
     size_bytes: int
+
+
+class PassedBody(msgspec.Struct, frozen=True):
+    """What the app was given of a request body that was too large to be held; ``whole`` if that was all of it.
+    ``content`` is ``None`` where it took nothing."""
+
+    content: BodyDigest | None
+    whole: bool
 
 
 class ContentHasher:
@@ -76,6 +85,30 @@ class ObligationResult(msgspec.Struct, frozen=True):
     count: int = 0
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """A configuration with what was built from it, as ``open`` and ``config`` records name it.
+
+    ``config_digest`` is the SHA-256 of the effective configuration in hex, ``""`` where there is none to name.
+    """
+
+    config_digest: str = ""
+    engine: EngineInfo | None = None
+    entrypoint: str = ""
+    detectors: tuple[DetectorInfo, ...] = ()
+
+
+def standing(standing: Standing) -> dict[str, Any]:
+    """A configuration and what was built from it."""
+    return {
+        "config_digest": standing.config_digest,
+        "policy": policy(standing.engine, standing.entrypoint),
+        "detectors": [
+            {"name": detector.name, "version": detector.version, "digest": detector.digest}
+            for detector in standing.detectors
+        ],
+    }
+
+
 def who(
     principal: Principal, client_ip: str | None, policy_input: Mapping[str, Any] | None, keyed: KeyedHash
 ) -> dict[str, Any]:
@@ -105,6 +138,9 @@ def name(keyed: KeyedHash, purpose: str, value: str | None) -> str | None:
 
 def fail(decision: Decision, refusal: tuple[str, str] | None) -> dict[str, Any] | None:
     """Why the guard itself could not decide; ``None`` for a decision that fell."""
+    if decision.fail_open:
+        component = _COMPONENTS.get(decision.fail_open, "guard")
+        return {"component": component, "kind": decision.fail_open, "policy": "open"}
     if refusal is not None:
         return {"component": "content", "kind": refusal[0], "policy": "closed"}
     if not decision.outage:
@@ -222,6 +258,16 @@ def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | 
     return {"digest": body.digest, "bytes": body.size_bytes}
 
 
+def passed(body: PassedBody | None) -> dict[str, Any]:
+    """The member that tells what of a large body passed; none for any other body."""
+    if body is None:
+        return {}
+    content = body.content or BodyDigest("", 0)
+    return {
+        "request_content": {"digest": content.digest or None, "bytes": content.size_bytes, "whole": body.whole}
+    }
+
+
 def coverage(policy_input: Mapping[str, Any] | None, refusal: tuple[str, str] | None) -> dict[str, Any]:
     """Which positions were inspected (their number) and which were not. The policy input lists the former."""
     if refusal is not None:
@@ -236,17 +282,28 @@ def coverage(policy_input: Mapping[str, Any] | None, refusal: tuple[str, str] | 
     }
 
 
+def unread(decision: Decision, policy_input: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """The gap of a request that was let through before any policy saw it."""
+    return ("fail_open", "") if decision.fail_open and policy_input is None else None
+
+
 def stage_decision(decision: Decision, entrypoint: str) -> dict[str, Any]:
     """One verdict on the answer."""
     return {
         "effect": decision.effect,
         "outage": decision.outage,
+        "fail": fail(decision, None),
         "why": reasons(decision.reasons),
         "would_deny": reasons(decision.would_deny),
         "obligations": duties(decision, ()),
         "policy": policy(decision.engine, entrypoint),
         "duration_us": decision.duration_us,
     }
+
+
+def place(where: str) -> str:
+    """A place in a file. A name that is not valid Unicode is shown escaped; a long one keeps its end."""
+    return where.encode("utf-8", "backslashreplace").decode()[-MAX_PLACE:]
 
 
 def _text(text: str) -> str:

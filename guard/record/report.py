@@ -31,13 +31,15 @@ class Damage(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct):
-    """What the verified part of a log holds. ``unanswered`` are the ids of allowed decisions without an outcome."""
+    """What the verified part of a log holds. ``unanswered`` are the ids of allowed decisions without an outcome;
+    ``contradictions_total`` counts records that name a configuration or policies of which the log knows nothing."""
 
     records: dict[str, int] = {}
     commits: int = 0
     segments: int = 0
     boots: int = 0
     boots_unclosed: int = 0
+    contradictions_total: int = 0
     unanswered_total: int = 0
     unanswered: list[str] = []
     first_ts_us: int | None = None
@@ -136,6 +138,8 @@ def _origin_lines(report: OriginReport) -> list[str]:
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(accounts.records.items()))
     said = [f"{_HEADLINES[report.status]}: {report.origin}, {report.size} records verified ({counts or 'none'})"]
     said += [f"  {'first bad: ' if number == 0 else ''}{damage}" for number, damage in enumerate(report.damages)]
+    if accounts.contradictions_total > 1:
+        said.append(f"  {accounts.contradictions_total} records contradict those before them in this way")
     if accounts.unanswered_total:
         listed = ", ".join(accounts.unanswered[:5])
         more = " ..." if accounts.unanswered_total > 5 else ""

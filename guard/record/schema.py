@@ -95,6 +95,29 @@ class Policy(_Part, frozen=True):
     entrypoint: str
 
 
+class DetectorName(_Part, frozen=True):
+    """A detector that runs. ``digest`` identifies its configuration and model."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class StandingPart(_Part, frozen=True):
+    """A configuration with what was built from it. ``policy`` is null where nobody told."""
+
+    config_digest: str
+    policy: Policy | None
+    detectors: list[DetectorName]
+
+
+class ReloadError(_Part, frozen=True):
+    """Why a reload was refused: a code, and a place (``file:line``, a key; ``""`` for none). No file's content."""
+
+    code: str
+    where: str
+
+
 class DetectorRun(_Part, frozen=True):
     """How one detector fared."""
 
@@ -110,6 +133,14 @@ class Body(_Part, frozen=True):
 
     digest: Keyed | None
     bytes: Natural
+
+
+class PassedPart(_Part, frozen=True):
+    """What the app was given of a request body that was too large to be held, and whether that was all of it."""
+
+    digest: Keyed | None
+    bytes: Natural
+    whole: bool
 
 
 class SkippedPart(_Part, frozen=True):
@@ -151,6 +182,7 @@ class StageDecision(_Part, frozen=True):
     obligations: list[Duty]
     policy: Policy | None
     duration_us: Natural
+    fail: Fail | None = None
 
 
 class Software(_Part, frozen=True):
@@ -176,7 +208,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class OpenRecord(Record, frozen=True, tag="open"):
-    """A process opened the log."""
+    """A process opened the log. ``reopened``: the same process had it open before, and a write had failed."""
 
     config_digest: str
     software: Software
@@ -185,6 +217,9 @@ class OpenRecord(Record, frozen=True, tag="open"):
     heartbeat_ms: Natural
     key: str
     resumed_at: Natural
+    policy: Policy | None = None
+    detectors: list[DetectorName] = []
+    reopened: bool = False
 
 
 class CloseRecord(Record, frozen=True, tag="close"):
@@ -206,6 +241,17 @@ class RecoveryRecord(Record, frozen=True, tag="recovery"):
     file: str
     dropped_bytes: Natural
     sha256: Hex64
+
+
+class ConfigRecord(Record, frozen=True, tag="config"):
+    """A reload. ``applied``: what stands in ``after`` decides from here on, durable before its first decision.
+    ``refused``: what stands in ``before`` goes on deciding; ``after`` is what was refused, null if it was never built.
+    """
+
+    status: Literal["applied", "refused"]
+    before: StandingPart
+    after: StandingPart | None
+    error: ReloadError | None
 
 
 class DecisionEntry(Record, frozen=True, tag="decision"):
@@ -236,7 +282,7 @@ class DecisionEntry(Record, frozen=True, tag="decision"):
 
 
 class OutcomeEntry(Record, frozen=True, tag="outcome"):
-    """What became of a decided request."""
+    """What became of a decided request. ``request_content`` stands only where its body was too large to be held."""
 
     decision_ref: Identifier
     status: int | None
@@ -251,12 +297,15 @@ class OutcomeEntry(Record, frozen=True, tag="outcome"):
     size_bytes: Natural
     coverage: Inspected
     duration_us: Natural
+    request_content: PassedPart | None = None
 
 
 OWN_KINDS: Final = frozenset({"open", "close", "heartbeat", "recovery"})
 """The kinds that only the writer itself makes."""
 
-AnyRecord: TypeAlias = OpenRecord | CloseRecord | HeartbeatRecord | RecoveryRecord | DecisionEntry | OutcomeEntry
+AnyRecord: TypeAlias = (
+    OpenRecord | CloseRecord | HeartbeatRecord | RecoveryRecord | ConfigRecord | DecisionEntry | OutcomeEntry
+)
 
 _DECODER: Final[msgspec.json.Decoder[AnyRecord]] = msgspec.json.Decoder(AnyRecord)
 

@@ -13,6 +13,8 @@ _DROPPABLE: Final[tuple[tuple[str, ...], ...]] = (
     ("coverage", "skipped"),
     ("coverage", "incomplete"),
     ("detectors",),
+    ("before", "detectors"),
+    ("after", "detectors"),
     ("decisions",),
     ("would_deny",),
     ("obligations",),

@@ -9,10 +9,12 @@ For each origin (a directory ``<name>-<n>`` with ``seg/``), streaming:
    ``id``.
 5. Each commit: origin, size, root over all records so far (RFC 6962), Ed25519 signature (C2SP signed note).
 6. The end: a commit covers every record; the ``checkpoint`` file is one of the log's own commits, word for word.
-7. The accounts: decisions and outcomes, opens and closes, silences, quarantined files.
+7. The configurations: each decision names one, and policies, that an ``open`` or ``config`` record before it names.
+8. The accounts: decisions and outcomes, opens and closes, silences, quarantined files.
 
 Damage at or below the size of the ``checkpoint`` file, after a ``close``, or before a commit that verifies is tampering
-(1): no crash does that. Other bytes after the last commit are a torn tail (2).
+(1): no crash does that. So is a record that contradicts those before it. Other bytes after the last commit are a torn
+tail (2).
 
 Imports no web framework, no detector and no configuration.
 """
@@ -100,6 +102,9 @@ def verify_origin(directory: Path, trust: dict[str, VerifierKey] | None) -> Orig
             status = "torn" if status == "whole" else status
     if not checkpoint.reached(chain, ledger.accounts.commits, damages):  # (6)
         status = "tampered"
+    if ledger.contradictions:  # (7)
+        damages += ledger.contradictions
+        status = "tampered"
     return OriginReport(
         origin=key.name,
         directory=str(directory),
@@ -109,7 +114,7 @@ def verify_origin(directory: Path, trust: dict[str, VerifierKey] | None) -> Orig
         root=chain.tree.root().hex(),
         key=key.encode(),
         trusted=trust is not None,
-        accounts=ledger.close(),  # (7)
+        accounts=ledger.close(),  # (8)
         notices=ledger.notices,
     )
 
@@ -133,7 +138,7 @@ def _verify_segment(
                 damages.append(Damage(flaw.what, file, batch.first_line + flaw.index, chain.size + flaw.index))
             after_close = closed and batch.start > 0
             return last and not after_close and chain.size >= checkpoint.size and not _signed(chain, batch, batches)
-        ledger.take(records)
+        ledger.take(records, f"seg/{segment.path.name}")
         checkpoint.compare(chain)
     return None
 

@@ -98,6 +98,16 @@ class Worker:
         """Let the thread close the log once everything queued is written."""
         self._queue.put(None)
 
+    @property
+    def queued(self) -> int:
+        """How many records wait for the thread."""
+        return self._queue.qsize()
+
+    @property
+    def committed_seconds(self) -> float:
+        """How long ago the last commit was written: at most a heartbeat while all is well."""
+        return time.monotonic() - self._clock.committed_at
+
     def join(self) -> None:
         """Wait for the thread's end."""
         self._thread.join()
@@ -121,8 +131,10 @@ class Worker:
         answers: list[Receipt | NotCanonical] | None = None
         if self.writer.healthy:
             try:
-                answers = self.writer.commit([entry.record for entry in batch], sync=self._strict)
-                self._clock.committed(synced=self._strict)
+                # What decides must be known after a crash too: a reload is acknowledged when durable, in every mode.
+                sync = self._strict or any(entry.record.get("kind") == "config" for entry in batch)
+                answers = self.writer.commit([entry.record for entry in batch], sync=sync)
+                self._clock.committed(synced=sync)
                 self._appended += len(batch)
             except Exception as error:  # noqa: BLE001 - whatever fails here, nobody may wait for ever
                 self._fail(error)
@@ -175,7 +187,7 @@ class Worker:
         self._clock.reopen_delay = _REOPEN_SECONDS
 
     def _count(self) -> dict[str, int]:
-        own = {"appended": self._appended, "queued": self._queue.qsize()}
+        own = {"appended": self._appended, "queued": self.queued}
         try:
             given = {} if self._counters is None else self._counters()
             return {**{ascii(name)[1:-1]: int(count) for name, count in given.items()}, **own}
@@ -204,11 +216,12 @@ class _Clock:
         self.heartbeat_at = time.monotonic() + heartbeat_seconds
         self.sync_at = self.publish_at = math.inf
         self.reopen_at = 0.0
+        self.committed_at = time.monotonic()
         self.reopen_delay = _REOPEN_SECONDS
 
     def committed(self, *, synced: bool) -> None:
         """A batch was written."""
-        now = time.monotonic()
+        now = self.committed_at = time.monotonic()
         self.publish_at = min(self.publish_at, now + _PUBLISH_SECONDS)
         self.sync_at = math.inf if synced else min(self.sync_at, now + LOSS_WINDOW_MS / 1000)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,6 +22,7 @@ from guard.errors import KeyInvalid, LogLocked
 from guard.record.canonical import NotCanonical
 from guard.record.ids import new_id
 from guard.record.note import VerifierKey, checkpoint_text, sign_note
+from guard.record.parts import Standing, standing
 from guard.record.recovery import recover
 from guard.record.schema import read_record
 from guard.record.segment import SegmentWriter, commit_line, fsync_directory, make_directory, replace_file
@@ -37,7 +38,8 @@ _MAX_SLOTS: Final = 1024
 class BootFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What an ``open`` record says of the process that opened the log."""
 
-    config_digest: str = ""
+    standing: Callable[[], Standing] = Standing
+    """What decides now: asked each time the log is opened, in the writer's thread."""
     software_version: str = ""
     mode: Durability = "strict"
     loss_window_ms: int = 0
@@ -114,11 +116,11 @@ class Writer:
         self._hold_key()
         state = recover(self.directory, VerifierKey.of(self._signer), durable=self._durable)
         self._tree, self._prev = state.tree, state.prev
+        opening: list[DecisionRecord] = [self._opening()]
         self.boot = os.urandom(8).hex()
         self._segment = SegmentWriter(segments, state.next_segment)
         self._in_segment = 0
         self._durable = (state.next_segment, 0)
-        opening: list[DecisionRecord] = [self._opening()]
         if state.torn is not None:
             torn = state.torn
             opening.append(
@@ -229,7 +231,8 @@ class Writer:
         facts = self._facts
         return {
             "kind": "open",
-            "config_digest": facts.config_digest,
+            **standing(facts.standing()),
+            "reopened": self.boot != "",
             "software": {"name": "policy-guard", "version": facts.software_version},
             "mode": facts.mode,
             "loss_window_ms": facts.loss_window_ms,

@@ -1,5 +1,5 @@
 """Go's ``fmt.Sprintf`` for the arguments that Rego hands it: integers, floats and strings (anything else arrives as
-its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), with flags ``# + - space 0``, width, precision,
+its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), flags ``# + - space 0``, width, precision,
 ``*`` and argument indexes ``[n]``. What Go answers to a wrong verb (``%!d(string=hi)``) is answered here too.
 Source: https://pkg.go.dev/fmt.
 """
@@ -210,11 +210,25 @@ def _integer(verb: str, arg: int, spec: _Spec) -> str | None:
         return _pad(sign + prefix + digits, _Spec(spec.flags - {"0"}, spec.width, None))
     if verb == "s" and _go_type(arg) == "*big.Int":
         return _pad(_sign(arg < 0, spec) + _decimal(abs(arg)), spec)
-    if verb in {"c", "q", "U"} and 0 <= arg <= 0x10FFFF:
-        char = chr(arg)
-        text = {"c": char, "q": "'" + ("\\'" if char == "'" else char) + "'", "U": f"U+{arg:04X}"}[verb]
+    if verb in {"c", "q", "U"} and _go_type(arg) == "int":
+        char = chr(arg) if 0 <= arg <= 0x10FFFF and not 0xD800 <= arg < 0xE000 else "\ufffd"
+        text = {"c": char, "q": _quoted_rune(char), "U": f"U+{arg & ((1 << 64) - 1):04X}"}[verb]
         return _pad(text, _Spec(spec.flags - {"0"}, spec.width, None))
     return None
+
+
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+
+
+def _quoted_rune(char: str) -> str:
+    """A character in single quotes, escaped where it does not print."""
+    if char in "'\\":
+        return f"'\\{char}'"
+    if char.isprintable():
+        return f"'{char}'"
+    code = ord(char)
+    short = f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return f"'{_ESCAPES.get(char, short)}'"
 
 
 def _decimal(value: int) -> str:

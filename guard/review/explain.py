@@ -19,6 +19,8 @@ _ABORTED: Final = {
     "stopped": "The stream was ended with an error event.",
     "app_error": "The app failed before its answer was whole.",
     "incomplete": "The app ended before its answer was whole.",
+    "client_left": "The client left before its answer was whole.",
+    "cancelled": "The server ended the exchange before its answer was whole.",
 }
 
 
@@ -48,6 +50,58 @@ def explain(exchange: Exchange) -> list[Section]:
     return [section for section in sections if section.sentences]
 
 
+def explain_reload(record: DecisionRecord) -> list[Section]:
+    """The sections of a ``config`` record."""
+    before, after, error = record["before"], record["after"], record["error"]
+    decides = "goes on deciding" if error else "decided before"
+    sections = [
+        Section("Reload", _reload(error)),
+        Section("Before", [f"{sentence[:-1]} {decides}." for sentence in _standing(before)]),
+        Section("After", [] if after is None else _standing(after)),
+        Section("Detectors", _detectors(before, after)),
+        Section("Record", [f"Record {record['seq']} of {record['origin']}, {when(record)}."]),
+    ]
+    return [section for section in sections if section.sentences]
+
+
+def reload_summary(record: DecisionRecord) -> list[str]:
+    """A ``config`` record in a few words."""
+    before, after, error = record["before"], record["after"], record["error"]
+    if error:
+        return ["refused", error["code"], error["where"], f"still {_revision(before)}"]
+    changed = "" if before["config_digest"] == after["config_digest"] else "configuration changed"
+    return ["applied", f"{_revision(before)} -> {_revision(after)}", changed]
+
+
+def _reload(error: Mapping[str, Any] | None) -> list[str]:
+    if error is None:
+        return ["A changed configuration, or changed policies, were applied."]
+    place = f" at {error['where']}" if error["where"] else ""
+    return [f"A changed configuration, or changed policies, were refused: {error['code']}{place}."]
+
+
+def _standing(standing: Mapping[str, Any]) -> list[str]:
+    said = [f"Configuration {standing['config_digest'][:16]}."]
+    if (policy := standing["policy"]) is not None:
+        engine = f"{policy['engine']} engine {policy['version']}".rstrip()
+        said.append(f"Policies {_revision(standing)} ({policy['digest'][:16]}) on the {engine}.")
+    return said
+
+
+def _revision(standing: Mapping[str, Any]) -> str:
+    policy = standing["policy"]
+    return str(policy["revision"] or "unknown") if policy else "none"
+
+
+def _detectors(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
+    had = {detector["name"]: detector for detector in before["detectors"]}
+    has = had if after is None else {detector["name"]: detector for detector in after["detectors"]}
+    said = [f"{', '.join(has)}." if has else "None."]
+    said += [f"{name} is new." for name in has if name not in had]
+    said += [f"{name} runs no more." for name in had if name not in has]
+    return said + [f"{name} changed." for name in has if name in had and has[name] != had[name]]
+
+
 def when(record: DecisionRecord) -> str:
     """The record's time, UTC, to the millisecond."""
     moment = datetime.fromtimestamp(record["ts_us"] / 1e6, UTC)
@@ -56,11 +110,13 @@ def when(record: DecisionRecord) -> str:
 
 def _verdict(decision: DecisionRecord) -> list[str]:
     ruling = decision["decision"]
-    if ruling["effect"] == "allow":
+    fail = ruling["fail"]
+    if fail and fail["policy"] == "open":
+        said = f"The request was let through although the guard failed: its route fails open ({_failure(fail)})."
+    elif ruling["effect"] == "allow":
         said = "The request was allowed."
-    elif ruling["fail"]:
-        fail = ruling["fail"]
-        said = f"The request was refused because the guard could not decide ({fail['component']}: {fail['kind']})."
+    elif fail:
+        said = f"The request was refused because the guard could not decide ({_failure(fail)})."
     else:
         said = "The request was denied."
     if decision["refusal"]:
@@ -69,6 +125,10 @@ def _verdict(decision: DecisionRecord) -> list[str]:
         said = f"The request's body was refused unread: {refusal['code']}{place}."
     status = ruling["http_status"]
     return [said if status is None else f"{said[:-1]}, and answered {status}."]
+
+
+def _failure(fail: Mapping[str, Any]) -> str:
+    return f"{fail['component']}: {fail['kind']}"
 
 
 def _who(who: Mapping[str, Any]) -> list[str]:
@@ -154,6 +214,9 @@ def _answer(decision: DecisionRecord, outcome: DecisionRecord | None) -> list[st
     if outcome["aborted"]:
         said.append(_ABORTED.get(outcome["aborted"], f"It did not go out whole: {outcome['aborted']}."))
     for verdict in outcome["decisions"]:
+        fail = verdict.get("fail")
+        if fail and fail["policy"] == "open":
+            said.append(f"It passed although the guard failed: the route fails open ({_failure(fail)}).")
         if verdict["effect"] == "deny":
             said += [sentence for why in verdict["why"] for sentence in _why(why)]
     said += _rewritten(outcome["redactions"], "answer")

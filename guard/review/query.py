@@ -106,6 +106,15 @@ class LogReader:
         ((found, decision),) = decisions.items()
         return Exchange(decision, outcomes.get(found))
 
+    def find_reload(self, record_id: str) -> DecisionRecord | None:
+        """The ``config`` record whose id begins so; ``None`` if there is none, or several."""
+        found = [
+            record
+            for record in self._mentioning(record_id)
+            if record["kind"] == "config" and record["id"].startswith(record_id)
+        ]
+        return found[0] if len(found) == 1 else None
+
     def follow(
         self, wanted: Filter | None = None, *, pause: Callable[[float], None] = time.sleep
     ) -> Iterator[DecisionRecord]:

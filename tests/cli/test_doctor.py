@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 from guard.cli import main
-from guard.cli.diagnosis import engine, installation, mounting, servers, state
+from guard.cli.diagnosis import engine, host, installation, mounting, servers, state
 from guard.cli.diagnosis.check import Check
 from guard.cli.diagnosis.log_tail import Tail, TailBad, read_tail
 from guard.config import GuardConfig, load_config
@@ -43,6 +44,8 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("GUARD_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(*LIGHT)
+    monkeypatch.setattr(state, "file_system", lambda _: "ext4")
+    monkeypatch.setattr(state, "kernel_clock", lambda: 0)
 
 
 def examined(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, str]]]:
@@ -252,7 +255,7 @@ def test_routes_that_do_not_do_what_they_say(tmp_path: Path, capsys: pytest.Capt
     text = '[[routes]]\npath = "/**"\ninspect = false\n[[routes]]\npath = "/v1/**"\nprovider = "eu"\n'
     (tmp_path / "guard.toml").write_text(text)
     said = [check["what"] for check in bad(examined(capsys)[1], "routes")]
-    assert any("never matches" in what for what in said)
+    assert any("/v1/** is never reached: routes[0] /** takes its requests before" in what for what in said)
     assert any("'eu' is not described" in what for what in said)
     assert any("everything is excluded" in what for what in said)
 
@@ -523,7 +526,8 @@ def test_a_guard_on_a_sub_app_only_or_on_both(tmp_path: Path) -> None:
     """A mounted app with a guard leaves the rest of the outer app open; one on each inspects twice."""
     inner = around(Starlette(), GuardMiddleware)
     ((verdict, what),) = placed(Starlette(routes=[Mount("/ai", app=inner)]))
-    assert (verdict, what) == ("warning", "only /ai is guarded; the rest of the app is not")
+    assert verdict == "warning"
+    assert what.startswith("only /ai is guarded; the rest of the app is not; and a mounted app sees no lifespan")
     both = around(Starlette(routes=[Mount("/ai", app=inner)]), GuardMiddleware)
     assert any("more than once" in what for _, what in placed(both))
 
@@ -531,7 +535,8 @@ def test_a_guard_on_a_sub_app_only_or_on_both(tmp_path: Path) -> None:
 @pytest.fixture
 def module(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Writes a module that can be imported from the working directory, and forgets it afterwards."""
-    path, names = list(sys.path), []
+    path = list(sys.path)
+    names: list[str] = []
 
     def write(text: str) -> str:
         name = f"doctor_app_{len(names)}_{tmp_path.name}"
@@ -552,6 +557,8 @@ def test_an_app_is_imported_as_its_server_would(
     good = module(
         "from starlette.applications import Starlette\nfrom guard import GuardMiddleware\n"
         "app = Starlette()\napp.add_middleware(GuardMiddleware)\n"
+        "def make(): return app\n"
+        "def wsgi(environ, start_response): return []\n"
     )
     code, checks = examined(capsys, "--app", f"{good}:app")
     assert code == 0
@@ -561,8 +568,140 @@ def test_an_app_is_imported_as_its_server_would(
         (f"{failing}:app", "RuntimeError: no database"),
         (f"{good}:application", "no attribute application"),
         (f"{good}:__name__", "cannot be called"),
+        (f"{good}:make", "nothing was called"),
+        (f"{good}:wsgi", "is a WSGI app"),
         ("no_such_module:app", "No module named"),
     ):
         code, checks = examined(capsys, "--app", name)
         assert code == 1
         assert said in bad(checks, "app")[0]["what"]
+
+
+def test_litestar_is_seen_from_outside_and_its_own_list_tells_the_mend(
+    tmp_path: Path, module: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Litestar's ``middleware=`` builds a stack for each route; the guard goes around the finished app."""
+    litestar = pytest.importorskip("litestar")
+    assert placed(guarded(litestar.Litestar([]), tmp_path)) == [("ok", "the guard is outermost")]
+    name = module(
+        "from litestar import Litestar\nfrom litestar.middleware import DefineMiddleware\n"
+        "from guard import GuardMiddleware\napp = Litestar([], middleware=[DefineMiddleware(GuardMiddleware)])\n"
+    )
+    (problem,) = bad(examined(capsys, "--app", f"{name}:app")[1], "app")
+    assert "app = GuardMiddleware(app, config=...)" in problem["mend"]
+
+
+def test_an_app_that_runs_under_another_configuration(
+    tmp_path: Path, module: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was examined and what the app reads are two files: the diagnosis is of something else."""
+    (tmp_path / "other.toml").write_text("[limits]\n")
+    name = module(
+        "from starlette.applications import Starlette\nfrom guard import GuardMiddleware\n"
+        "app = Starlette()\napp.add_middleware(GuardMiddleware, config='other.toml')\n"
+    )
+    (warning,) = bad(examined(capsys, "--app", f"{name}:app")[1], "app configuration")
+    assert warning["what"] == "the guard of the app runs under other.toml, and the defaults was examined"
+    assert not bad(examined(capsys, "--app", f"{name}:app", "--config", "other.toml")[1], "app configuration")
+
+
+def test_an_app_that_is_a_function_hides_what_it_calls() -> None:
+    """What cannot be seen is not called missing without saying so."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """Calls nothing that can be seen."""
+
+    ((verdict, what),) = placed(app)
+    assert (verdict, "can be seen" in what) == ("problem", True)
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+MOUNTS = """22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:26 / /tmp rw,nosuid shared:5 - tmpfs tmpfs rw,size=1024k
+31 30 0:27 / /tmp/with\\040space rw - nfs4 server:/export rw
+32 22 0:28 / /data rw - xfs /dev/vdb rw
+33 22 0:29 / /data rw - overlay overlay rw
+not a mount at all
+"""
+
+
+def test_the_file_system_of_a_directory_is_that_of_the_nearest_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read from the kernel's list: the longest prefix, and of two mounts at one place the later."""
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    monkeypatch.setattr(host, "_MOUNTS", tmp_path / "mountinfo")
+    for place, kind in (("/srv/x", "ext4"), ("/tmp/a", "tmpfs"), ("/tmp/with space/b", "nfs4"), ("/data", "overlay")):
+        assert host.file_system(Path(place)) == kind
+    monkeypatch.setattr(host, "_MOUNTS", tmp_path / "missing")
+    assert host.file_system(Path("/srv")) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("tmpfs", "gone after a restart"), ("overlay", "go with the container"), ("nfs4", "two hosts"), ("9p", "server")],
+)
+def test_a_file_system_that_keeps_nothing_is_told(kind: str, said: str) -> None:
+    """A record that was called durable must outlive the process, the machine's restart and the container."""
+    (check,) = host.durable(Path("/state"), kind)
+    assert (check.verdict, said in check.what, "state_directory" in check.mend) == ("warning", True, True)
+
+
+def test_a_disk_of_this_machine_is_well_and_an_unknown_one_is_left_alone() -> None:
+    """Nothing is claimed of what the system does not tell."""
+    (check,) = host.durable(Path("/state"), "xfs")
+    assert check.verdict == "ok"
+    assert list(host.durable(Path("/state"), "")) == []
+
+
+def test_a_clock_that_nobody_sets() -> None:
+    """The kernel says whether a synchronisation daemon keeps its clock; where it does not say, nothing is said."""
+    (drifting,) = host.synchronised(0x40 | 0x1)
+    assert (drifting.verdict, "chrony" in drifting.mend) == ("warning", True)
+    assert [check.verdict for check in host.synchronised(0x1)] == ["ok"]
+    assert list(host.synchronised(None)) == []
+    assert host.kernel_clock() is None or host.kernel_clock() >= 0  # type: ignore[operator] # None is the other case
+
+
+@pytest.mark.parametrize(
+    ("running", "gil", "verdict"),
+    [
+        ((3, 11, 7), True, "ok"), ((3, 14, 0), True, "ok"), ((3, 10, 9), True, "problem"),
+        ((3, 15, 0), True, "warning"), ((3, 14, 0), False, "warning"),
+    ],
+)  # fmt: skip
+def test_the_interpreter_is_one_that_is_tested(running: tuple[int, ...], gil: bool, verdict: str) -> None:
+    """From 3.11 to 3.14, with its lock."""
+    assert [check.verdict for check in installation.check_python(running, gil)] == [verdict]
+
+
+def test_the_range_of_interpreters_is_that_of_the_package() -> None:
+    """``requires-python`` and the classifiers say the same as the doctor."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={'.'.join(map(str, installation.OLDEST))}"
+    versions = {text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text}
+    assert max(versions, key=lambda text: int(text[2:])) == ".".join(map(str, installation.NEWEST))
+
+
+@pytest.mark.parametrize(("allowed", "verdict"), [("*", "problem"), ("10.0.0.1", "warning"), ("", None)])
+def test_a_server_that_believes_forwarded_addresses(allowed: str, verdict: str | None) -> None:
+    """``identity.trusted_header`` believes the peer; a server that lets the client name it lets him be anybody."""
+    config = GuardConfig(identity={"trusted_header": {"peers": ["10.0.0.1"]}})
+    found = list(servers.check_forwarded(config, {"FORWARDED_ALLOW_IPS": allowed}))
+    assert [check.verdict for check in found] == ([verdict] if verdict else [])
+    assert list(servers.check_forwarded(GuardConfig(), {"FORWARDED_ALLOW_IPS": "*"})) == []
+
+
+def test_the_doctor_tells_what_check_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A field that no document has, and a file that is missing, are told by both commands."""
+    assert main(["init"]) == 0
+    capsys.readouterr()
+    rule = tmp_path / "policies/guard/rules/example/example.rego"
+    rule.write_text(rule.read_text().replace("input.ai.operation", "input.ai.operashun"))
+    with (tmp_path / "guard.toml").open("a") as file:
+        file.write('[policy.opa]\ntoken_file = "missing"\n')
+    code, checks = examined(capsys)
+    assert code == 1
+    assert bad(checks, "policies")[0]["mend"] == "did you mean input.ai.operation?"
+    assert "missing cannot be read" in bad(checks, "configuration")[0]["what"]

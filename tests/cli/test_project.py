@@ -16,7 +16,8 @@ def test_what_init_writes_passes_check_and_its_own_tests(
     """The first three commands of a newcomer work one after the other."""
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
-    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"guard.toml", "example.rego", "example_test.rego"}
+    written = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    assert written == {"guard.toml", "guard.schema.json", "example.rego", "example_test.rego"}
     assert main(["check"]) == 0
     said = capsys.readouterr().out
     assert "EX-001" in said
@@ -55,7 +56,8 @@ def test_check_names_the_line_of_a_mistake(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "guard.toml").write_text('[policy]\nengin = "opa"\n')
     assert main(["check"]) == 1
-    assert "guard.toml:2: unknown key 'policy.engin'; did you mean 'engine'?" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said == "error: unknown key 'policy.engin'\nwhere: guard.toml:2\nmend:  did you mean 'engine'?\n"
 
 
 def test_check_names_the_line_of_a_bad_rule(

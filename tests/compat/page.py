@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.compat.matrix import CELLS, PAIRS, SERVERS, Pair
+from tests.compat.matrix import CELLS, PAIRS, SERVERS, WIRE, Pair, wire_lacks
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
 WORKERS = "several workers"
 Seen = dict[tuple[str, str, str], str]
-"""(server, framework, cell) -> outcome; the framework of several workers is ``""``."""
+"""(server, framework, cell) -> outcome; without a framework, as several workers and the wire, it is ``""``."""
+ON_THE_WIRE = "Without a framework"
 
 _HEAD = """# Compatibility
 
@@ -27,10 +28,17 @@ and its routes in `guard.toml` are written with the prefix of the mount.
 
 """
 
+_ANSWERED = (
+    "`answered`: the client had left, and the app did not listen for it. The outcome tells what was handed to the",
+    "server, which tells nobody that it has thrown it away. An app that listens, as those that stream do, has",
+    "`client_left` there.",
+)
+
 
 def expected() -> list[tuple[str, str, str]]:
     """Every cell that the page has."""
     cells = [(pair.server, pair.framework, cell) for pair in PAIRS for cell in CELLS if not pair.lacks(cell)]
+    cells += [(server, "", cell) for server in SERVERS for cell in WIRE if not wire_lacks(server, cell)]
     return cells + [(server, "", WORKERS) for server, settings in SERVERS.items() if not settings.http2]
 
 
@@ -43,6 +51,7 @@ def parse(text: str) -> Seen:
     """The cells of a page."""
     seen: Seen = {}
     headings = {heading: cell for cell, (heading, _) in CELLS.items()}
+    wire = {heading: cell for cell, (heading, _) in WIRE.items()}
     server, frameworks = "", list[str]()
     for line in text.splitlines():
         if line.startswith("## "):
@@ -53,6 +62,9 @@ def parse(text: str) -> Seen:
                 frameworks = rest
             elif server == "Several workers":
                 seen[first, "", WORKERS] = rest[0]
+            elif server == ON_THE_WIRE:
+                found = ((name, "", wire[first]) for name in frameworks)
+                seen.update((key, word) for key, word in zip(found, rest, strict=True) if word != "-")
             elif server in SERVERS and first in headings:
                 found = ((server, name, headings[first]) for name in frameworks)
                 seen.update((key, word) for key, word in zip(found, rest, strict=True) if word != "-")
@@ -65,6 +77,9 @@ def render(seen: Mapping[tuple[str, str, str], str]) -> str:
     lines += [f"- **{heading}**: {meaning}." for heading, meaning in CELLS.values()]
     for server in SERVERS:
         lines += ["", f"## {server}", "", *_table(server, seen)]
+    lines += ["", f"## {ON_THE_WIRE}", ""]
+    lines += [f"- **{heading}**: {meaning}." for heading, meaning in WIRE.values()]
+    lines += ["", *_ANSWERED, "", *_wire(seen)]
     lines += ["", "## Several workers", "", "Each worker writes a log of its own (an origin); each log verifies.", ""]
     lines += [*_row(["server", "two workers"]), *_row(["---", "---"])]
     for server, settings in SERVERS.items():
@@ -81,6 +96,13 @@ def _table(server: str, seen: Mapping[tuple[str, str, str], str]) -> Iterator[st
     for cell, (heading, _) in CELLS.items():
         words = ["-" if Pair(server, name).lacks(cell) else seen[server, name, cell] for name in frameworks]
         yield from _row([heading, *words])
+
+
+def _wire(seen: Mapping[tuple[str, str, str], str]) -> Iterator[str]:
+    yield from _row(["", *SERVERS])
+    yield from _row(["---"] * (1 + len(SERVERS)))
+    for cell, (heading, _) in WIRE.items():
+        yield from _row([heading, *("-" if wire_lacks(name, cell) else seen[name, "", cell] for name in SERVERS)])
 
 
 def _row(cells: list[str]) -> list[str]:

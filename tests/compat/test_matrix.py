@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -15,7 +16,7 @@ import websockets
 from websockets.sync.client import connect
 
 from guard.testing import assert_denied, assert_verified, read_records
-from tests.compat.apps.contract import CARD, FILE_TEXT, MAIL, PICTURE, SECRET, SSN
+from tests.compat.apps.contract import CARD, FILE_TEXT, LARGE, MAIL, PICTURE, SECRET, SSN
 from tests.compat.fleet import Running
 from tests.compat.matrix import BARE, DJANGO, INSIDE
 from tests.compat.page import PAGE, expected, parse, render
@@ -110,8 +111,23 @@ def test_upload(running: Running, see: See) -> None:
     restored(answer, f"{TEXT} {TEXT}")
     assert answer.json()["picture_whole"] is True
     skipped = running.record("decision", decision_of(answer))["policy_input"]["coverage"]["skipped"]
-    assert any(entry["reason"] != "not_inspected" for entry in skipped), skipped
+    assert any(entry["reason"] != "credential" for entry in skipped), skipped
     see("restored")
+
+
+def test_large(running: Running, see: See) -> None:
+    """A body past the bound, of a declared length and without one, reaches the app whole; its gap is on record."""
+    headers = {"content-type": "application/octet-stream"}
+    with running.client() as client:
+        for content in (LARGE, (LARGE[at : at + 50_000] for at in range(0, len(LARGE), 50_000))):
+            answer = client.post("/own/large", content=content, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert answer.json() == {"sha256": hashlib.sha256(LARGE).hexdigest()}
+            decision = running.record("decision", decision_of(answer))
+            assert {"pointer": "", "reason": "body_limit"} in decision["coverage"]["skipped"]
+            passed = running.record("outcome", decision_of(answer))["request_content"]
+            assert (passed["bytes"], passed["whole"]) == (len(LARGE), True)
+    see("whole")
 
 
 def test_stream(running: Running, see: See) -> None:
@@ -183,9 +199,9 @@ def test_leak(running: Running, see: See) -> None:
 
 
 def test_file(running: Running, see: See) -> None:
-    """An SSN in a file response is replaced, whether the app sends bytes or asks the server to send a path."""
+    """An SSN in a file response is replaced, whether the app sends bytes, a range of them, or a path to the server."""
     with running.client() as client:
-        answer = client.get("/ai/file")
+        answer = client.get("/ai/file", headers={"range": "bytes=0-9"})
     assert answer.status_code == 200
     assert (SSN in answer.text, answer.text) == (False, "The employee's SSN is <US_SSN>.\n")
     assert running.record("outcome", decision_of(answer))["redactions"] == {"US_SSN": 1}
@@ -245,7 +261,17 @@ def test_half(running: Running, see: See) -> None:
         assert "never" not in running.journal()
         assert client.post("/ai/never", json={}).status_code == 200
     assert running.journal().count("never") == 1
-    see("not called")
+    until = time.monotonic() + 5
+    while not left_halfway(running):
+        assert time.monotonic() < until, "the refusal is not on record"
+        time.sleep(0.05)
+    see("not called, on record")
+
+
+def left_halfway(running: Running) -> bool:
+    """Whether the client that left in the middle of its body stands in the log."""
+    refusals = [record["refusal"] for record in read_records(running.state, "decision")]
+    return {"code": "client_disconnected", "where": ""} in refusals
 
 
 def leave_half_http2(running: Running) -> None:

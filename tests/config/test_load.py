@@ -44,13 +44,13 @@ def test_an_unknown_key_names_its_line_and_the_key_that_was_meant(tmp_path: Path
 def test_a_wrong_value_in_an_array_of_tables_names_its_line(tmp_path: Path) -> None:
     """The second route is at fault, not the first."""
     file = written(tmp_path, '[[routes]]\npath = "/a"\n\n[[routes]]\npath = "b"\n')
-    with pytest.raises(ConfigError, match=r"guard\.toml:5: routes\.1\.path"):
+    with pytest.raises(ConfigError, match=r"guard\.toml:5: routes\[1\]\.path"):
         load_config(file, environ={})
 
 
 def test_broken_toml_names_its_line(tmp_path: Path) -> None:
     """A syntax error is reported with the file."""
-    with pytest.raises(ConfigError, match=r"guard\.toml: is not valid TOML: .*line 1"):
+    with pytest.raises(ConfigError, match=r"guard\.toml:1:\d+: is not valid TOML"):
         load_config(written(tmp_path, "[limits\nx = 1\n"), environ={})
 
 

@@ -22,7 +22,7 @@ KINDS = {
     "application/x-ndjson": "records",
     "application/json-seq": "records",
 }
-OF_THE_EXCHANGE = {"body_too_large", "body_too_slow", "body_length_mismatch", "path_ambiguous"}
+OF_THE_EXCHANGE = {"body_too_large", "body_too_slow", "client_disconnected", "body_length_mismatch", "path_ambiguous"}
 """Refusals that fall before a body is read."""
 
 

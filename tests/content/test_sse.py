@@ -109,3 +109,12 @@ def test_new_text_cannot_break_out_of_its_field() -> None:
     (event,) = events_of(b"id: 1\r\ndata: x\r\n\r\n")
     written = serialise(event, ["2\nevent: forged", "a\nb\rid: 3"])
     assert written == b"id: 2 event: forged\r\ndata: a\r\ndata: b\r\ndata: id: 3\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"data:\n", b"a\n", b": c\n"])
+def test_an_event_has_a_bounded_number_of_lines(line: bytes) -> None:
+    """Lines that hold nothing cost memory, too: past 20,000 in one event the stream is refused."""
+    assert len(EventReader(1 << 20).feed(line * 20_000 + b"\n")) == 1
+    with pytest.raises(ContentRefused) as refused:
+        EventReader(1 << 20).feed(line * 20_001 + b"\n")
+    assert refused.value.refusal == "body_too_large"

@@ -14,6 +14,7 @@ from guard.keyed import KeyedHash
 from guard.middleware import GuardMiddleware
 from guard.runtime import Runtime
 from guard.types import (
+    BehaviourModel,
     DetectContext,
     Detector,
     DetectorInfo,
@@ -145,6 +146,7 @@ class Rig:
         engine: ScriptedEngine | None = None,
         log: MemoryLog | None = None,
         detectors: Sequence[Detector] | None = None,
+        behaviour: BehaviourModel | None = None,
         **config: Any,
     ) -> None:
         self.engine = engine or ScriptedEngine()
@@ -154,6 +156,7 @@ class Rig:
         self.runtime = Runtime(
             loaded,
             detectors=[WordDetector()] if detectors is None else detectors,
+            behaviour=behaviour,
             engine=self.engine,
             log=self.log,
             keyed=KeyedHash("test", b"k" * 32),

@@ -201,13 +201,16 @@ async def test_a_slow_body_is_refused(tmp_path: Path) -> None:
     assert json.loads(sent[1]["body"])["error"]["code"] == "body_too_slow"
 
 
-async def test_a_client_that_leaves_before_its_body_is_whole_is_forgotten(tmp_path: Path) -> None:
-    """No decision, no record, no call."""
+async def test_a_client_that_leaves_before_its_body_is_whole_is_recorded(tmp_path: Path) -> None:
+    """A refusal by name, no call, and nobody is answered."""
     seen: list[Any] = []
     rig = Rig(tmp_path, answering(b"{}", seen=seen))
     gone = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     answer = await rig.call(messages=gone)
-    assert (answer.messages, seen, rig.log.records) == ([], [], [])
+    assert (answer.messages, seen) == ([], [])
+    (record,) = rig.log.records
+    assert (record["decision"]["effect"], record["decision"]["http_status"]) == ("deny", None)
+    assert record["refusal"] == {"code": "client_disconnected", "where": ""}
 
 
 async def test_an_invalid_credential_is_401_and_recorded(tmp_path: Path) -> None:
@@ -236,12 +239,13 @@ async def test_a_failure_of_the_guard_itself_refuses(tmp_path: Path, monkeypatch
     assert b"jane" not in answer.body
 
 
-async def test_the_policy_sees_what_was_not_inspected(tmp_path: Path) -> None:
-    """Headers and the path are not inspected yet, and every decision says so."""
+async def test_the_policy_sees_what_was_inspected_and_what_was_not(tmp_path: Path) -> None:
+    """Texts beside the body stand in the coverage, a credential as what it is."""
     rig = Rig(tmp_path, OK)
-    await rig.call("GET", "/x")
-    skipped = {(s["pointer"], s["reason"]) for s in rig.engine.documents[0]["coverage"]["skipped"]}
-    assert skipped == {("headers", "not_inspected"), ("path", "not_inspected")}
+    await rig.call("GET", "/x", headers=[("referer", "y"), ("authorization", "Bearer z")])
+    coverage = rig.engine.documents[0]["coverage"]
+    assert coverage["inspected"] == ["headers/referer", "path/0"]
+    assert coverage["skipped"] == [{"pointer": "headers/authorization", "reason": "credential"}]
 
 
 async def test_the_query_string_is_inspected_and_rewritten(tmp_path: Path) -> None:

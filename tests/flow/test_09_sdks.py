@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
@@ -37,13 +37,15 @@ def app(guard_app: Guarded) -> GuardedApp:
 
 
 @pytest.fixture
-def oai(app: GuardedApp) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{app.url}/v1", api_key="sk-none", max_retries=2)
+def oai(app: GuardedApp) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{app.url}/v1", api_key="sk-none", max_retries=2) as client:
+        yield client
 
 
 @pytest.fixture
-def ant(app: GuardedApp) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=app.url, api_key="none", max_retries=2)
+def ant(app: GuardedApp) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=app.url, api_key="none", max_retries=2) as client:
+        yield client
 
 
 def user(text: str) -> Any:

@@ -19,10 +19,10 @@ import httpx
 import pytest
 
 from guard.config import GuardConfig
-from guard.errors import ConfigError, PolicyInvalid
+from guard.errors import ConfigError, LogUnavailable, PolicyInvalid
 from guard.keyed import KeyedHash
 from guard.middleware import GuardMiddleware
-from guard.reload import ConfigSource, Reloader, fingerprint, watched
+from guard.reload import ConfigSource, Refusal, Reloader, ReloadState, fingerprint, watched
 from guard.runtime import Runtime
 from guard.testing.records import read_records
 from guard.testing.server import serve
@@ -203,7 +203,7 @@ def test_a_broken_edit_that_is_taken_back_is_no_error_any_more(place: Place) -> 
     [
         (lambda place: place.toml.unlink(), "there is no such file"),
         (lambda place: place.write_toml("[limit]\n"), "unknown key 'limit'"),
-        (lambda place: place.toml.write_bytes(b"\xff"), "cannot be read"),
+        (lambda place: place.toml.write_bytes(b"\xff"), "is not UTF-8"),
         (lambda place: place.write_toml("[policy.settings]\nmax_token = 1\n"), "max_token"),
         (lambda place: place.write_toml('entrypoint = "data.nothing"\n'), "names no rule"),
         (lambda place: place.write_toml(record='name = "other"'), "record: cannot change while the guard runs"),
@@ -362,52 +362,95 @@ class Revision:
         self.revision = revision
 
 
+class Owner:
+    """Builds revisions of the policy's text, and keeps what it is asked."""
+
+    def __init__(self, place: Place, fails: Callable[[int], Exception | None] = lambda _: None) -> None:
+        self.read: list[str] = []
+        self.adopted: list[str] = []
+        self.refused: list[tuple[Refusal, str | None]] = []
+        self.done = asyncio.Event()
+        self.tries = 0
+        self._policy = place.policies / "one.rego"
+        self._fails = fails
+
+    def prepare(self, _: GuardConfig) -> Revision:
+        """A revision that is the text."""
+        self.read.append(self._policy.read_text())
+        return Revision(self.read[-1])
+
+    async def adopt(self, prepared: Revision) -> None:
+        """Keep it, or fail as told."""
+        self.tries += 1
+        if error := self._fails(self.tries):
+            raise error
+        self.adopted.append(prepared.revision)
+        self.done.set()
+
+    async def refuse(self, refusal: Refusal, prepared: Revision | None) -> None:
+        """Keep it."""
+        self.refused.append((refusal, None if prepared is None else prepared.revision))
+
+
 @pytest.mark.anyio
 async def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path) -> None:
     """What was compiled from files of two moments never decides."""
     place = Place(tmp_path)
-    source = ConfigSource.of(place.toml, {})
-    adopted: list[str] = []
-    read: list[str] = []
-    done = asyncio.Event()
+    source = ConfigSource.of(place.toml, {"reload": True})
 
-    def prepare(_: GuardConfig) -> Revision:
-        read.append((place.policies / "one.rego").read_text())
-        if len(read) == 1:
-            place.write_rule("# second")
-        return Revision(read[-1])
+    class Meddled(Owner):
+        def prepare(self, config: GuardConfig) -> Revision:
+            prepared = super().prepare(config)
+            if len(self.read) == 1:
+                place.write_rule("# second")
+            return prepared
 
-    async def adopt(prepared: Revision) -> None:
-        adopted.append(prepared.revision)
-        done.set()
-
-    reloader = Reloader(source, source.load(), prepare=prepare, adopt=adopt, poll_seconds=0.05)
+    owner = Meddled(place)
+    reloader = Reloader(source, source.load(), owner, poll_seconds=0.05)
     reloader.start("r0")
     place.write_rule("# first")
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await done.wait()
+        await owner.done.wait()
     await reloader.stop()
-    assert adopted == ["# second"]
+    assert (owner.adopted, owner.refused) == (["# second"], [])
     assert (reloader.state.revision, reloader.state.reloads, reloader.state.failures) == ("# second", 1, 0)
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_adopted_is_tried_again(tmp_path: Path) -> None:
+    """The files are good and the log was full: they decide once it is not, without another edit. It is said once."""
+    place = Place(tmp_path)
+    source = ConfigSource.of(place.toml, {"reload": True})
+    owner = Owner(place, lambda tries: LogUnavailable("the disk is full") if tries < 4 else None)
+    reloader = Reloader(source, source.load(), owner, poll_seconds=0.01)
+    reloader.start("r0")
+    place.write_rule("# first")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await owner.done.wait()
+    await reloader.stop()
+    assert owner.refused == [(Refusal("log_unavailable", ""), "# first")]
+    assert (owner.tries, owner.adopted) == (4, ["# first"])
+    assert reloader.state == ReloadState("# first", reloads=1, failures=1)
 
 
 @pytest.mark.anyio
 async def test_a_generation_that_cannot_be_started_is_a_failed_reload(tmp_path: Path) -> None:
     """An error on the event loop's side is told like one of the files, by its class if it is not ours."""
     place = Place(tmp_path)
-    source = ConfigSource.of(place.toml, {})
-
-    async def adopt(_: Revision) -> None:
-        raise RuntimeError("prompt: hello")
-
-    reloader = Reloader(source, source.load(), prepare=lambda _: Revision("r1"), adopt=adopt, poll_seconds=0.05)
+    source = ConfigSource.of(place.toml, {"reload": True})
+    owner = Owner(place, lambda _: RuntimeError("prompt: hello"))
+    reloader = Reloader(source, source.load(), owner, poll_seconds=0.05)
     reloader.start("r0")
     place.write_rule("# first")
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not reloader.state.failures:  # noqa: ASYNC110 - it is told from another thread
+        while not owner.refused:  # noqa: ASYNC110 - it is told from another thread
             await asyncio.sleep(0.01)
     await reloader.stop()
-    assert (reloader.state.revision, reloader.state.failures, reloader.state.last_error) == ("r0", 1, "RuntimeError")
+    state = reloader.state
+    assert (state.revision, state.failures, state.last_error, state.watching) == ("r0", 1, "RuntimeError", False)
+    ((refusal, revision),) = owner.refused
+    assert (refusal.code, revision) == ("guard_error", "# first")
+    assert refusal.where.startswith("test_11_reload.py:")
 
 
 @pytest.mark.anyio
@@ -417,17 +460,9 @@ async def test_a_policy_that_is_still_being_written_is_not_read(
     """The first half of a file may be a policy without its last rules: it never decides, however it parses."""
     monkeypatch.setattr("guard.reload._SETTLE_MS", 1000)
     place = Place(tmp_path)
-    source = ConfigSource.of(place.toml, {})
-    read: list[str] = []
-
-    def prepare(_: GuardConfig) -> Revision:
-        read.append((place.policies / "one.rego").read_text())
-        return Revision(read[-1])
-
-    async def adopt(_: Revision) -> None:
-        """Nothing to start."""
-
-    reloader = Reloader(source, source.load(), prepare=prepare, adopt=adopt, poll_seconds=0.01)
+    source = ConfigSource.of(place.toml, {"reload": True})
+    owner = Owner(place)
+    reloader = Reloader(source, source.load(), owner, poll_seconds=0.01)
     reloader.start("r0")
     with (place.policies / "one.rego").open("w") as file:
         for part in range(30):
@@ -435,10 +470,9 @@ async def test_a_policy_that_is_still_being_written_is_not_read(
             file.flush()
             await asyncio.sleep(0.02)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not reloader.state.reloads:  # noqa: ASYNC110 - it is told from another thread
-            await asyncio.sleep(0.01)
+        await owner.done.wait()
     await reloader.stop()
-    assert [text.count("#") for text in read] == [30]
+    assert [text.count("#") for text in owner.read] == [30]
 
 
 @pytest.mark.anyio
@@ -446,7 +480,7 @@ async def test_a_new_directory_is_watched_from_then_on(tmp_path: Path) -> None:
     """A configuration that fails over a directory which it names is mended in that directory."""
     place = Place(tmp_path)
     place.write_rule(rule("one", "first"))
-    config = ConfigSource.of(place.toml, {})
+    config = ConfigSource.of(place.toml, {"reload": True})
     runtime = Runtime(config.load(), source=config, log=MemoryLog(), keyed=KeyedHash("test", b"k" * 32))
     await runtime.start()
     (tmp_path / "more").mkdir()
@@ -470,7 +504,7 @@ def test_a_fingerprint_tells_every_change_of_what_is_read(tmp_path: Path) -> Non
     log that grows beside them."""
     place = Place(tmp_path)
     place.write_rule("one")
-    config = ConfigSource.of(place.toml, {}).load()
+    config = ConfigSource.of(place.toml, {"reload": True}).load()
     paths = watched(ConfigSource(place.toml), config)
     assert paths == [str(place.toml), str(place.policies)]
     seen = [fingerprint(paths)]

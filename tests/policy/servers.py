@@ -50,7 +50,7 @@ class Misbehaving:
 
 
 @asynccontextmanager
-async def misbehaving(answer: bytes | None, *, then_close: bool = True) -> AsyncIterator[Misbehaving]:
+async def misbehaving(answer: bytes | None, *, then_close: bool = True, port: int = 0) -> AsyncIterator[Misbehaving]:
     """A server that reads a request and sends these bytes; ``None`` is silence with an open connection."""
     done = asyncio.Event()
 
@@ -69,7 +69,7 @@ async def misbehaving(answer: bytes | None, *, then_close: bool = True) -> Async
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     host, port = server.sockets[0].getsockname()[:2]
     seen = Misbehaving(f"http://{host}:{port}")
     try:

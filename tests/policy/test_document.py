@@ -204,6 +204,16 @@ def test_a_media_type_enters_if_it_is_one(media_type: str, kept: bool) -> None:
     assert kept or found == KEYED.pseudonym("media_type", media_type)
 
 
+def test_a_media_type_in_which_something_was_found_is_hidden() -> None:
+    """As model and tool names are; the usual ones hold no words of the client's."""
+    segments = (Segment.of("x", "headers/content-type", "metadata"),)
+    findings = [Finding("IP_ADDRESS", 0, 0, 1, 0.9, "pii")]
+    for media_type, hidden in (("application/10.0.0.1", True), ("application/json", False)):
+        content = Content(media_type=media_type, size_bytes=0, segments=segments)
+        found = document(content=content, findings=findings)["context"]["media_type"]
+        assert found == (KEYED.pseudonym("media_type", media_type) if hidden else media_type)
+
+
 @pytest.mark.parametrize(
     ("score", "expected"),
     [(math.nan, 1.0), (math.inf, 1.0), (-1.0, 0.0), (0.1234567, 0.123), (0.9996, 1.0), (-0.0, 0.0)],

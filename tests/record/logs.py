@@ -10,7 +10,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guard.keyed import KeyedHash
-from guard.record.build import decision_record, outcome_record
+from guard.record.build import Standing, decision_record, outcome_record
 from guard.record.keys import LogKeys
 from guard.record.writer import BootFacts, Slot, Writer
 from guard.types import Decision, DecisionRecord, EngineInfo, Location, Obligation, Principal, Reason
@@ -129,7 +129,7 @@ class Opened:
         self.writer = Writer(
             self.slot.path,
             key.signer(self.slot.origin),
-            BootFacts(config_digest="cd" * 32, software_version="0.1.0"),
+            BootFacts(standing=lambda: Standing("cd" * 32, ENGINE), software_version="0.1.0"),
             segment_records=segment_records,
         )
         self.writer.open()

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from guard.errors import LogUnavailable
+from guard.record.build import Standing
 from guard.record.log import SignedLog
 from guard.record.segment import list_segments, read_batches
 from guard.record.verify import verify
 from guard.types import RecordLog
-from tests.record.logs import KEY, NAME, ORIGIN, decision, outcome
+from tests.record.logs import ENGINE, KEY, NAME, ORIGIN, decision, outcome
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +148,13 @@ async def test_nothing_happens_before_start_and_nothing_after_stop(tmp_path: Pat
 
 async def test_the_open_record_tells_who_writes_and_how(tmp_path: Path) -> None:
     """Configuration digest, software version, mode and key stand in the log itself."""
-    log = make(tmp_path, mode="buffered", config_digest="cd" * 32, software_version="1.2.3", heartbeat_seconds=5)
+    log = make(
+        tmp_path,
+        mode="buffered",
+        standing=lambda: Standing("cd" * 32, ENGINE),
+        software_version="1.2.3",
+        heartbeat_seconds=5,
+    )
     await log.start()
     await log.stop()
     opening = records_of(tmp_path)[0]

@@ -8,10 +8,12 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from guard.errors import GuardError, PolicyInvalid
+from guard.policy.remarks import Level, Remark
 
 Verdict: TypeAlias = Literal["ok", "warning", "problem"]
 _ORDER: Final[tuple[Verdict, ...]] = ("ok", "warning", "problem")
 _NAMED: Final = 3
+_VERDICTS: Final[dict[Level, Verdict]] = {"error": "problem", "warning": "warning", "info": "ok"}
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -41,3 +43,8 @@ def of_error(name: str, error: GuardError) -> Check:
         places = [f"{d.file}:{d.row}" if d.row else d.file for d in first if d.file]
         return Check(name, "problem", what, ", ".join(places), "guard check lists every error with its place")
     return Check(name, "problem", error.what, error.where, error.mend)
+
+
+def of_remark(name: str, remark: Remark) -> Check:
+    """What ``guard check`` remarks, as a check."""
+    return Check(name, _VERDICTS[remark.level], remark.message, remark.place, remark.mend)

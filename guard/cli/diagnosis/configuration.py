@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -10,17 +11,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from guard.cli.diagnosis.check import Check, of_error
+from guard.cli.checking.configuration import check_configuration
+from guard.cli.checking.detectors import each_detector, unloadable
+from guard.cli.checking.keys import Keys, check_variables
+from guard.cli.checking.policies import setting_of
+from guard.cli.checking.routes import check_routes
+from guard.cli.diagnosis.check import Check, of_error, of_remark
 from guard.config import GuardConfig, load_config
 from guard.config.load import find_config_file
 from guard.errors import ConfigError, GuardError
 from guard.policy.bundle import Bundle
 from guard.policy.embedded import EmbeddedEngine
-from guard.runtime import bundle_of, load_behaviour, load_detectors
+from guard.policy.fit import check_fit
+from guard.policy.remarks import Remark
+from guard.runtime import bundle_of, load_behaviour
 
 _SECRET_KEY: Final = re.compile(r"(?i)secret|password|passwd|token$|credential|private|(?:^|_)key$")
 _CREDENTIALS_IN_URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
-_EVERY_PATH: Final = "/**"
 
 
 def check_file(path: Path | None) -> tuple[GuardConfig | None, list[Check]]:
@@ -101,59 +108,50 @@ def check_policies(config: GuardConfig) -> tuple[Bundle | None, list[Check]]:
         )
     own = [path for root in config.policy.directories for path in (root, *sorted(root.rglob("*.rego")))]
     checks += _writable("policy files", own)
-    return bundle, [*checks, *_routes(config)]
+    return bundle, checks
 
 
-def _routes(config: GuardConfig) -> Iterator[Check]:
-    """What is asked of the providers and what each route can still match."""
+def check_fit_of(config: GuardConfig, bundle: Bundle | None, path: Path | None) -> Iterator[Check]:
+    """What ``guard check`` remarks: routes, keys that contradict each other, files, policies that cannot take hold."""
+    keys = Keys(find_config_file(path))
     excluded = [route.path for route in config.routes if not route.inspect]
-    covered = False
-    for number, route in enumerate(config.routes):
-        where = f"routes[{number}] {route.path}"
-        if covered:
-            what = f"never matches: an entry before it takes {_EVERY_PATH}"
-            yield Check("routes", "warning", what, where, "put the entry for everything last")
-        if route.provider is not None and route.provider not in config.providers:
-            yield Check(
-                "routes", "warning", f"the provider {route.provider!r} is not described; rules take it for unknown",
-                where, f"add [providers.{route.provider}]",
-            )  # fmt: skip
-        if route.path == _EVERY_PATH and not route.inspect:
-            what = "everything is excluded from inspection" + (" that matched no entry before" if number else "")
-            yield Check("routes", "warning", what, where, "exclude single paths only")
-        covered = covered or (route.path == _EVERY_PATH and not route.methods)
-    said = f"not inspected: {', '.join(excluded)}" if excluded else "every route is inspected"
-    yield Check("routes", "ok", said)
+    yield Check("routes", "ok", f"not inspected: {', '.join(excluded)}" if excluded else "every route is inspected")
+    for name, remarks in (
+        ("environment", check_variables(os.environ)),
+        ("routes", check_routes(config, keys)),
+        ("configuration", check_configuration(config, keys)),
+        ("policies", _policies(config, bundle)),
+    ):
+        yield from (of_remark(name, remark) for remark in remarks if remark.level != "info")
+
+
+def _policies(config: GuardConfig, bundle: Bundle | None) -> list[Remark]:
+    if bundle is None:
+        return []
+    loaded = [detector for _, detector in each_detector(config)]
+    whole = [detector for detector in loaded if not isinstance(detector, Exception)]
+    return check_fit(bundle, setting_of(config, whole if len(whole) == len(loaded) else None))
 
 
 def check_detectors(config: GuardConfig) -> Iterator[Check]:
     """Every detector that the configuration names loads; each is tried alone, so that one does not hide another."""
     names = []
-    for detector in config.detectors.enabled:
-        options = {"enabled": (detector,), "behaviour": None}
-        try:
-            load_detectors(config.model_copy(update={"detectors": config.detectors.model_copy(update=options)}))
-            names.append(detector)
-        except Exception as error:  # noqa: BLE001 - what a detector's constructor raises is what is to be told
-            yield _unloadable(detector, error)
+    for name, loaded in each_detector(config):
+        if isinstance(loaded, Exception):
+            yield of_remark("detectors", unloadable(name, loaded))
+        else:
+            names.append(name)
     try:
         behaviour = load_behaviour(config)
         names += [behaviour.info.name] if behaviour else []
-    except Exception as error:  # noqa: BLE001 - as above
-        yield _unloadable(str(config.detectors.behaviour), error)
+    except Exception as error:  # noqa: BLE001 - what a constructor raises is what is to be told
+        yield of_remark("detectors", unloadable(str(config.detectors.behaviour), error))
     if not config.detectors.enabled:
         yield Check(
             "detectors", "warning", "none is enabled: no rule will see a finding", "detectors.enabled", 'enable "pii"'
         )
     elif names:
         yield Check("detectors", "ok", f"{', '.join(names)} load")
-
-
-def _unloadable(name: str, error: Exception) -> Check:
-    if isinstance(error, GuardError):
-        return of_error("detectors", error)
-    what = f"{name!r} does not take its options: {type(error).__name__}: {error}"
-    return Check("detectors", "problem", what, f"detectors.options.{name}", "see docs/detectors.md")
 
 
 def check_extras(config: GuardConfig) -> Iterator[Check]:

@@ -4,6 +4,7 @@ work."""
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, requires, version
 from importlib.util import find_spec
@@ -14,12 +15,15 @@ from guard.cli.diagnosis.check import Check
 
 OURS: Final = "policy-guard"
 PACKAGES: Final = ("guard", "detectors")
+OLDEST: Final = (3, 11)
+NEWEST: Final = (3, 14)
 _RE2: Final = "google-re2"
 
 
 def check_installation() -> Iterator[Check]:
     """All checks that need no configuration."""
     yield from check_owners()
+    yield from check_python(sys.version_info[:3], getattr(sys, "_is_gil_enabled", lambda: True)())
     yield from check_versions()
     yield check_re2()
 
@@ -53,6 +57,21 @@ def check_owners() -> Iterator[Check]:
             )
         else:
             yield Check(name, "ok", f"belongs to {OURS} alone", place)
+
+
+def check_python(running: tuple[int, ...], gil: bool) -> Iterator[Check]:
+    """The interpreter is one on which policy-guard is tested. Without the lock, its extension modules are not."""
+    name, shown = "python", ".".join(map(str, running))
+    if not OLDEST <= running[:2] <= NEWEST:
+        tested = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
+        old = running[:2] < OLDEST
+        what = f"Python {shown} is {'too old' if old else 'newer than what is tested'}"
+        yield Check(name, "problem" if old else "warning", what, sys.executable, f"use Python {tested}")
+    elif not gil:
+        what = f"Python {shown} runs without its global lock, which is not tested"
+        yield Check(name, "warning", what, sys.executable, "use the ordinary build of Python")
+    else:
+        yield Check(name, "ok", f"Python {shown}", sys.executable)
 
 
 def check_versions() -> Iterator[Check]:

@@ -7,9 +7,12 @@ any object that holds the app it wraps as ``app`` or ``asgi_app``.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
+import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +21,7 @@ from starlette.routing import Mount
 
 from guard.cli.diagnosis.check import Check
 from guard.config import GuardConfig
+from guard.config.load import find_config_file
 from guard.middleware import GuardMiddleware
 
 # What may stand outside: it reads and sets headers, refuses, or changes the bytes on the wire and not the text.
@@ -51,6 +55,8 @@ class Layer(msgspec.Struct, frozen=True):
 
     kind: type[Any]
     prefix: str = ""
+    config: Any = None
+    """What a guard was given as its configuration, if that can be seen: a path or a ``GuardConfig``."""
 
     @property
     def guards(self) -> bool:
@@ -85,10 +91,27 @@ def load_app(name: str) -> Any:
             raise AppUnusable(f"{module} has no attribute {attribute}")
     if not callable(found):
         raise AppUnusable(f"{name} is no ASGI app: it cannot be called")
+    required = _required(found)
+    if required == 0:
+        raise AppUnusable(f"{name} makes an app when it is called, and nothing was called: name an app that is made")
+    if required == 2:
+        raise AppUnusable(f"{name} is a WSGI app, which no ASGI middleware can stand in front of")
     return found
 
 
-def check_app(name: str, config: GuardConfig | None) -> Iterator[Check]:
+def _required(app: Any) -> int | None:
+    """How many arguments a call needs; ``None`` where that cannot be seen."""
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(parameter.kind == inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    return sum(parameter.kind in plain and parameter.default is parameter.empty for parameter in parameters)
+
+
+def check_app(name: str, config: GuardConfig | None, path: Path | None = None) -> Iterator[Check]:
     """All that is to be said of how the app is mounted."""
     try:
         app = load_app(name)
@@ -97,9 +120,14 @@ def check_app(name: str, config: GuardConfig | None) -> Iterator[Check]:
         return
     except Exception as error:  # noqa: BLE001 - an app's module may raise anything
         what = f"it cannot be imported: {type(error).__name__}: {error}"
-        yield Check("app", "problem", what, name, "run it from the directory from which the server is started")
+        mend = "run it from the directory from which the server is started"
+        if isinstance(error, TypeError) and GuardMiddleware.__name__ in str(error):
+            # Litestar's middleware= builds a stack for each route, inside of routing and lifespan.
+            mend = "wrap the finished app: app = GuardMiddleware(app, config=...)"
+        yield Check("app", "problem", what, name, mend)
         return
     yield from check_stack(app, name, config)
+    yield from _configured(app, name, config, path)
 
 
 def check_stack(app: Any, where: str, config: GuardConfig | None) -> Iterator[Check]:
@@ -107,13 +135,7 @@ def check_stack(app: Any, where: str, config: GuardConfig | None) -> Iterator[Ch
     stack = list(layers(app))
     mounted = [(number, layer) for number, layer in enumerate(stack) if layer.guards]
     if not mounted:
-        inner = sorted({layer.prefix for layer in mounts(app) if layer.guards})
-        if inner:
-            what = f"only {', '.join(inner)} is guarded; the rest of the app is not"
-            yield Check(_NAME, "warning", what, where, "mount GuardMiddleware on the outer app")
-        else:
-            mend = "app.add_middleware(GuardMiddleware, config=...) or GuardMiddleware(app, config=...)"
-            yield Check(_NAME, "problem", "there is no GuardMiddleware in the app", where, mend)
+        yield _unguarded(app, stack, where)
         return
     place = mounted[0][0]
     found = list(_beside(stack[:place], stack[place + 1 :], where, config))
@@ -126,6 +148,40 @@ def check_stack(app: Any, where: str, config: GuardConfig | None) -> Iterator[Ch
         what = f"only {outside} stands outside the guard" if outside else "the guard is outermost"
         found.append(Check(_NAME, "ok", what, where))
     yield from found
+
+
+def _unguarded(app: Any, stack: list[Layer], where: str) -> Check:
+    inner = sorted({layer.prefix for layer in mounts(app) if layer.guards})
+    if inner:
+        what = f"only {', '.join(inner)} is guarded; the rest of the app is not"
+        what += "; and a mounted app sees no lifespan: the guard starts with the first request, and no stop closes it"
+        return Check(_NAME, "warning", what, where, "mount GuardMiddleware on the outer app")
+    mend = "app.add_middleware(GuardMiddleware, config=...) or GuardMiddleware(app, config=...)"
+    last = stack[-1].kind
+    if last in (types.FunctionType, types.MethodType):
+        what = "no GuardMiddleware can be seen: the app is a function, and what it calls is not"
+        return Check(_NAME, "problem", what, where, f"{mend}, outermost")
+    return Check(_NAME, "problem", "there is no GuardMiddleware in the app", where, mend)
+
+
+def _configured(app: Any, where: str, config: GuardConfig | None, path: Path | None) -> Iterator[Check]:
+    """The guard of the app reads the configuration that was examined, and no other."""
+    if config is None:
+        return
+    examined = find_config_file(path)
+    for layer in (*layers(app), *mounts(app)):
+        if not layer.guards:
+            continue
+        if isinstance(layer.config, GuardConfig):
+            other = layer.config != config
+            said = "a GuardConfig of its own"
+        else:
+            read = find_config_file(layer.config)
+            other = (read and read.resolve()) != (examined and examined.resolve())
+            said = str(read or "the defaults")
+        if other:
+            what = f"the guard of the app runs under {said}, and {examined or 'the defaults'} was examined"
+            yield Check("app configuration", "warning", what, where, "name the same file with --config")
 
 
 def _beside(outside: list[Layer], inside: list[Layer], where: str, config: GuardConfig | None) -> Iterator[Check]:
@@ -152,14 +208,26 @@ def layers(app: Any) -> Iterator[Layer]:
     while app is not None and id(app) not in seen and len(seen) < _LAYERS:
         seen.add(id(app))
         if "asgi_app" not in getattr(app, "__dict__", {}):  # Quart: wrapped from within, it is no layer of its own
-            yield Layer(type(app))
+            yield Layer(type(app), config=app.runtime.config if isinstance(app, GuardMiddleware) else None)
         if isinstance(app, Starlette):
             # Starlette builds its stack with the first request; this is the list it will build it from.
             for middleware in app.user_middleware:
                 if isinstance(middleware.cls, type):
-                    yield Layer(middleware.cls)
+                    given = middleware.kwargs.get("config", next(iter(middleware.args), None))
+                    yield Layer(middleware.cls, config=given)
+            return
+        if type(app).__module__.startswith("litestar."):
+            yield from _of_litestar(app)
             return
         app = _inner(app)
+
+
+def _of_litestar(app: Any) -> Iterator[Layer]:
+    """Litestar's own list: classes, or ``DefineMiddleware`` around them."""
+    for each in getattr(app, "middleware", ()):
+        kind = getattr(each, "middleware", each)
+        if isinstance(kind, type):
+            yield Layer(kind)
 
 
 def _inner(app: Any) -> Any:
@@ -176,5 +244,5 @@ def mounts(app: Any, prefix: str = "") -> Iterator[Layer]:
         if isinstance(route, Mount):
             path = prefix + route.path
             for layer in layers(route.app):
-                yield Layer(layer.kind, path)
+                yield Layer(layer.kind, path, layer.config)
             yield from mounts(route.app, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -43,6 +43,24 @@ def check_servers(config: GuardConfig | None) -> Iterator[Check]:
     excluded = [route.path for route in config.routes if not route.inspect] if config else []
     if excluded:
         yield Check(name, "ok", f"excluded routes keep the server's extensions: {', '.join(excluded)}")
+
+
+def check_forwarded(config: GuardConfig | None, environ: Mapping[str, str]) -> Iterator[Check]:
+    """A server that takes the client's address from X-Forwarded-For lets whoever sets it choose the peer, and so the
+    identity that a trusted header claims."""
+    allowed = environ.get("FORWARDED_ALLOW_IPS", "")
+    if config is None or config.identity.trusted_header is None or not allowed:
+        return
+    where = "environment variable FORWARDED_ALLOW_IPS"
+    mend = "unset it and start the server without --proxy-headers: identity.trusted_header needs the connection's peer"
+    if "*" in allowed:
+        what = "anybody may name the address he comes from, and identity.trusted_header believes addresses"
+        yield Check("servers", "problem", what, where, mend)
+    else:
+        what = (
+            f"behind {allowed} the server replaces the peer's address, and identity.trusted_header believes addresses"
+        )
+        yield Check("servers", "warning", what, where, mend)
 
 
 def _left() -> set[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from guard.cli.diagnosis.check import Check, of_error
+from guard.cli.diagnosis.host import durable, file_system, kernel_clock, synchronised
 from guard.cli.diagnosis.log_tail import Tail, TailBad, read_tail
 from guard.errors import KeyInvalid
 from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, LogKeys, load_keys
@@ -36,6 +37,7 @@ def check_state(directory: Path) -> Iterator[Check]:
     usable = _usable(directory, base)
     yield usable
     yield _room(base)
+    yield from durable(base, file_system(base))
     if usable.verdict == "problem":
         return
     origins = find_origins(directory / "log")
@@ -49,6 +51,7 @@ def check_state(directory: Path) -> Iterator[Check]:
     if not origins:
         yield Check("log", "ok", "none yet; it begins with the first start", str(directory / "log"))
     yield clock(tails, wall_us=time.time_ns() // 1000, mono_us=time.monotonic_ns() // 1000)
+    yield from synchronised(kernel_clock())
 
 
 def _nearest(directory: Path) -> Path:

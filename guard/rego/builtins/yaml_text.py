@@ -19,7 +19,8 @@ _OTHER = re.compile(
     | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
     | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?
       (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?
-    | ~ | null | Null | NULL | [yYnN] | (?:true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)""",
+    | ~ | null | Null | NULL | [yYnN]
+    | (?:true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)""",
     re.VERBOSE,
 )
 
@@ -51,7 +52,7 @@ def _string(dumper: yaml.SafeDumper, text: str) -> Any:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
-def _number(dumper: yaml.SafeDumper, value: int | float) -> Any:
+def _number(dumper: yaml.SafeDumper, value: float) -> Any:
     plain = type(value) is int and -(1 << 63) <= value < 1 << 64
     return dumper.represent_scalar("tag:yaml.org,2002:int", str(value) if plain else general(float(value)))
 
@@ -63,7 +64,8 @@ _Dumper.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0].endswith((":null", ":bool"))]
     for first, pairs in yaml.SafeDumper.yaml_implicit_resolvers.items()
 }
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?\Z"), list("-0123456789"))
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?\Z")
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", _NUMBER, list("-0123456789"))
 
 
 def yaml_text(value: Any) -> str:

@@ -76,6 +76,8 @@ async def answer(scope: Any, receive: Any) -> Any:
                 note: Any = form["note"]
                 picture: Any = form["picture"]
                 return contract.upload(str(form["text"]), await note.read(), await picture.read())
+        case "/own/large":
+            return contract.large(await whole(receive))
         case "/ai/leak":
             return contract.leak()
         case "/own/release":

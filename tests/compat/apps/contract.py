@@ -7,6 +7,7 @@ same data in ``echo`` on the way out.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
@@ -22,6 +23,8 @@ SECRET = "AKIA{}".format("Q7ZL5TN4WX2RKD3V")
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 16
 FILE_TEXT = f"The employee's SSN is {SSN}.\n"
 
+BOUND = 256 * 1024
+LARGE = bytes(range(256)) * (4 * 1024)
 _RELEASE_SECONDS = 5.0
 _ENDLESS_EVENTS = 500
 
@@ -38,11 +41,13 @@ def config() -> GuardConfig:
     return load_config(
         environ={},
         state_directory=directory() / "state",
+        limits={"max_body_bytes": BOUND},
         detectors={"enabled": ("pii", "secrets"), "behaviour": ""},
         providers={"away": {"external": True}, "own": {"external": False}},
         routes=(
             {"path": f"{prefix}/ai/chat", "provider": "away", "shape": "openai.chat"},
             {"path": f"{prefix}/ai/**", "provider": "away"},
+            {"path": f"{prefix}/own/large", "provider": "own", "large_bodies": "pass"},
             {"path": f"{prefix}/own/**", "provider": "own"},
             {"path": f"{prefix}/free/**", "inspect": False},
         ),
@@ -69,6 +74,11 @@ def echo_message(message: str) -> str:
 def upload(text: str, file: bytes, picture: bytes) -> dict[str, Any]:
     """What the app makes of a field, a text file and a picture."""
     return {**echo(text + " " + file.decode()), "picture_whole": picture == PICTURE}
+
+
+def large(body: bytes) -> dict[str, Any]:
+    """What the app makes of a body that is larger than what the guard holds."""
+    return {"sha256": hashlib.sha256(body).hexdigest()}
 
 
 def leak() -> dict[str, str]:

@@ -60,6 +60,10 @@ async def file(_request: HttpRequest) -> HttpResponseBase:
     return FileResponse(contract.file().open("rb"))
 
 
+async def large(request: HttpRequest) -> HttpResponseBase:
+    return JsonResponse(contract.large(request.body))
+
+
 async def flow(_request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(contract.flow(), content_type="text/event-stream")
 
@@ -81,6 +85,7 @@ urlpatterns = [
     path("ai/chat", chat),
     path("ai/leak", leak),
     path("ai/file", file),
+    path("own/large", large),
     path("own/flow", flow),
     path("own/release", release),
     path("own/endless", endless),

@@ -18,6 +18,7 @@ MODULES = {
     "Quart": "quart_app",
     "Django": "django_app",
     "bare ASGI": "bare_app",
+    "none": "wire_app",
 }
 
 

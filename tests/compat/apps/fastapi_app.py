@@ -80,6 +80,11 @@ async def file() -> FileResponse:
     return FileResponse(contract.file())
 
 
+@app.post("/own/large")
+async def large(request: Request) -> dict[str, Any]:
+    return contract.large(await request.body())
+
+
 @app.get("/own/flow")
 async def flow() -> StreamingResponse:
     return StreamingResponse(contract.flow(), media_type="text/event-stream")

@@ -63,6 +63,11 @@ async def file() -> File:
     return File(contract.file(), media_type="text/plain")
 
 
+@post("/own/large", status_code=200)
+async def large(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    return contract.large(await request.body())
+
+
 @get("/own/flow")
 async def flow() -> Stream:
     return Stream(contract.flow(), media_type="text/event-stream")
@@ -90,7 +95,7 @@ async def socket(socket: WebSocket[Any, Any, Any]) -> None:
 
 def build(_framework: str, config: GuardConfig) -> GuardMiddleware:
     """The app under its guard."""
-    handlers = [hello, hello_head, echo, never, form, upload, chat, leak, file, flow, release, endless, socket]
+    handlers = [hello, hello_head, echo, never, form, upload, chat, leak, file, large, flow, release, endless, socket]
     app = Litestar(
         route_handlers=handlers,
         on_startup=[lambda: contract.note("up")],

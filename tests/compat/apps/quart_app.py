@@ -67,6 +67,11 @@ async def file() -> Response:
     return await send_file(contract.file())
 
 
+@app.post("/own/large")
+async def large() -> dict[str, Any]:
+    return contract.large(await request.get_data())  # type: ignore[arg-type]
+
+
 @app.get("/own/flow")
 async def flow() -> Response:
     return Response(contract.flow(), content_type="text/event-stream")

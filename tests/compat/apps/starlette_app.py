@@ -70,6 +70,10 @@ async def file(_request: Request) -> Response:
     return FileResponse(contract.file())
 
 
+async def large(request: Request) -> Response:
+    return JSONResponse(contract.large(await request.body()))
+
+
 async def flow(_request: Request) -> Response:
     return StreamingResponse(contract.flow(), media_type="text/event-stream")
 
@@ -100,6 +104,7 @@ def routes() -> list[BaseRoute]:
         Route("/ai/chat", chat, methods=["POST"]),
         Route("/ai/leak", leak),
         Route("/ai/file", file),
+        Route("/own/large", large, methods=["POST"]),
         Route("/own/flow", flow),
         Route("/own/release", release, methods=["POST"]),
         Route("/own/endless", endless),

@@ -3,6 +3,8 @@
 # description: What was not inspected is never taken for clean.
 package guard.rules.coverage
 
+import data.guard.lib
+
 # METADATA
 # title: An inspection that did not finish is no inspection
 # custom:
@@ -21,24 +23,33 @@ deny contains {"id": "GUARD-001", "message": message, "pointers": []} if {
 
 # METADATA
 # title: What lies past the inspection limit does not pass
-# description: Otherwise padding would carry anything past every other rule.
+# description: >-
+#   Otherwise padding would carry anything past every other rule. The unread rest of a body past max_body_bytes, on a
+#   route with large_bodies = "pass", may go to the app itself; to a model or a provider it goes only on the routes
+#   that large_body_routes names.
 # custom:
 #   id: GUARD-002
 #   severity: high
 #   remediation: Send less at once, or have limits.inspect_limit_bytes raised.
 #   mode: enforce
 deny contains {"id": "GUARD-002", "message": message, "pointers": pointers} if {
-	pointers := {entry.pointer | some entry in input.coverage.skipped; entry.reason == "inspect_limit"}
+	pointers := {entry.pointer | some entry in input.coverage.skipped; beyond(entry.reason)}
 	count(pointers) > 0
 	message := "The text is longer than what is inspected."
+}
+
+beyond("inspect_limit")
+
+beyond("body_limit") if {
+	lib.exposed
+	not input.resource.route in lib.setting("large_body_routes", [])
 }
 
 # METADATA
 # title: Positions that nobody can read
 # description: >-
-#   Images, files and unknown media types are let in and told; headers and query strings, which are never inspected, are
-#   only told. Set policy.settings.modes.GUARD-010 to "enforce" where
-#   only text may pass.
+#   Images, files and unknown media types are let in and told; headers that are credentials are not read by design, and
+#   not told again. Set policy.settings.modes.GUARD-010 to "enforce" where only text may pass.
 # custom:
 #   id: GUARD-010
 #   severity: low
@@ -53,5 +64,5 @@ deny contains {"id": "GUARD-010", "message": message, "pointers": pointers} if {
 
 unread contains entry if {
 	some entry in input.coverage.skipped
-	entry.reason != "not_inspected"
+	entry.reason != "credential"
 }

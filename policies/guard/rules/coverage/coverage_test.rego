@@ -46,9 +46,9 @@ test_a_skipped_position_is_told if {
 	} with input as covered("request", [image], [])
 }
 
-test_what_is_never_inspected_is_not_told_again if {
-	headers := {"pointer": "headers", "reason": "not_inspected"}
-	count(coverage.deny) == 0 with input as covered("request", [headers], [])
+test_a_credential_is_not_told_again if {
+	token := {"pointer": "headers/authorization", "reason": "credential"}
+	count(coverage.deny) == 0 with input as covered("request", [token], [])
 }
 
 test_padding_past_the_limit_is_denied if {
@@ -59,4 +59,25 @@ test_padding_past_the_limit_is_denied if {
 		"message": "The text is longer than what is inspected.",
 		"pointers": {"/messages/1/content"},
 	}
+}
+
+large(route, operation) := object.union(
+	covered("request", [{"pointer": "", "reason": "body_limit"}], []),
+	{"resource": {"route": route, "provider": null}, "ai": {"operation": operation}},
+)
+
+test_the_unread_rest_of_a_large_body_does_not_go_to_a_model if {
+	some reason in coverage.deny with input as large("/v1/**", "chat")
+	reason.id == "GUARD-002"
+}
+
+test_the_unread_rest_of_a_large_body_may_stay_in_the_app if {
+	{reason.id | some reason in coverage.deny} == {"GUARD-010"} with input as large("/upload", null)
+}
+
+test_the_owner_may_let_the_rest_go_on_a_route if {
+	{reason.id | some reason in coverage.deny} == {"GUARD-010"} with input as large("/v1/files", "chat")
+		with data.guard.settings as {"large_body_routes": ["/v1/files"]}
+	{reason.id | some reason in coverage.deny} == {"GUARD-002", "GUARD-010"} with input as large("/v1/chat", "chat")
+		with data.guard.settings as {"large_body_routes": ["/v1/files"]}
 }

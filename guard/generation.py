@@ -1,0 +1,176 @@
+"""A configuration with the parts that it needs, built and not yet in use: at the start, and for every reload."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+import msgspec
+
+from guard.config import DetectorsConfig, GuardConfig
+from guard.errors import ConfigError, DetectorMissing
+from guard.policy.bundle import Bundle, bundle_data, load_bundle
+from guard.record.build import Standing
+from guard.types import BehaviourModel, Detector, PolicyEngine
+
+DETECTOR_GROUP: Final = "guard.detectors"
+# Whose extra brings what a detector of ours needs.
+_EXTRAS: Final = {"pii": "pii", "forest": "ml"}
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """A configuration and the parts that it needs, built and not yet in use."""
+
+    config: GuardConfig
+    detectors: tuple[Detector, ...]
+    behaviour: BehaviourModel | None
+    engine: PolicyEngine
+
+    @property
+    def revision(self) -> str:
+        """The revision of its policies."""
+        return self.engine.info.revision
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands in ``open`` and ``config`` records, and in health: engines may learn what they serve."""
+        models = () if self.behaviour is None else (self.behaviour,)
+        return Standing(
+            config_digest(self.config),
+            self.engine.info,
+            self.config.policy.entrypoint,
+            tuple(part.info for part in (*self.detectors, *models)),
+        )
+
+
+class Given(msgspec.Struct, frozen=True):
+    """Which parts the runtime was given: those are no affair of a reload."""
+
+    detectors: bool
+    behaviour: bool
+    engine: bool
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the cyclic garbage collector away while much is made that stays.
+
+    A full collection holds the interpreter lock, and with it every request, for as long as it takes to look at all
+    objects of the process: 60 to 270 ms, several times in one compile. What was made is counted among the old objects
+    afterwards, so that no collection of the young ones has to look at it either. Compiling leaves no cyclic garbage.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        # An app that froze objects itself wants them to stay frozen.
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
+
+
+def next_generation(now: Generation, config: GuardConfig, given: Given) -> Generation | None:
+    """What follows a generation under another configuration: what did not change is shared, learned behaviour kept.
+
+    ``None`` if nothing changed. Raises ``GuardError``.
+    """
+    old = now.config
+    fixed = [name for name in ("state_directory", "record") if getattr(config, name) != getattr(old, name)]
+    if fixed:
+        raise ConfigError(
+            "cannot change while the guard runs", where=", ".join(fixed), mend="restart the guard to change it"
+        )
+    engine = now.engine if given.engine else _next_engine(now, config)
+    wanted, had = config.detectors, old.detectors
+    detectors, behaviour = now.detectors, now.behaviour
+    if not given.detectors and _choice(wanted, wanted.enabled) != _choice(had, had.enabled):
+        detectors = tuple(load_detectors(config))
+    if not given.behaviour and _choice(wanted, [wanted.behaviour]) != _choice(had, [had.behaviour]):
+        behaviour = load_behaviour(config)
+    if engine is now.engine and config == old:
+        return None
+    return Generation(config, detectors, behaviour, engine)
+
+
+def _next_engine(now: Generation, config: GuardConfig) -> PolicyEngine:
+    """The engine that runs, if it would be built the same. One that asks a server always is built anew: the files that
+    it reads may have changed."""
+    wanted, had = config.policy, now.config.policy
+    if wanted.engine == "embedded" == had.engine and wanted.entrypoint == had.entrypoint:
+        bundle = bundle_of(config)
+        return now.engine if bundle.digest == now.engine.info.digest else build_engine(config, bundle)
+    return build_engine(config)
+
+
+def _choice(config: DetectorsConfig, names: Sequence[str | None]) -> list[tuple[str | None, Mapping[str, Any]]]:
+    return [(name, config.options.get(name or "", {})) for name in names]
+
+
+def build_engine(config: GuardConfig, bundle: Bundle | None = None) -> PolicyEngine:
+    """The engine that the configuration names, over the policies that it names; ``bundle``, if they are loaded."""
+    bundle = bundle or bundle_of(config)
+    if config.policy.engine == "opa":
+        from guard.policy.opa import OpaEngine
+
+        return OpaEngine(config.policy.opa, entrypoint=config.policy.entrypoint, bundle=bundle)
+    from guard.policy.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(bundle, entrypoint=config.policy.entrypoint)
+
+
+def bundle_of(config: GuardConfig) -> Bundle:
+    """The policies and data of a configuration, loaded and checked. Raises ``PolicyInvalid``."""
+    return load_bundle(directories=config.policy.directories, shipped=config.policy.shipped, data=bundle_data(config))
+
+
+def config_digest(config: GuardConfig) -> str:
+    """SHA-256, in hex, of the effective configuration."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+
+def load_detectors(config: GuardConfig) -> list[Detector]:
+    """The detectors that the configuration enables, from the entry points. Raises ``DetectorMissing``."""
+    loaded: list[Detector] = []
+    for name in config.detectors.enabled:
+        instance = _load(name, config.detectors.options.get(name, {}))
+        if not isinstance(instance, Detector):
+            raise ConfigError(
+                f"{name!r} is no detector", where="detectors.enabled", mend="name it in detectors.behaviour"
+            )
+        loaded.append(instance)
+    return loaded
+
+
+def load_behaviour(config: GuardConfig) -> BehaviourModel | None:
+    """The behaviour model that the configuration names, if any."""
+    name = config.detectors.behaviour
+    if not name:
+        return None
+    instance = _load(name, config.detectors.options.get(name, {}))
+    if not isinstance(instance, BehaviourModel):
+        raise ConfigError(f"{name!r} is no behaviour model", where="detectors.behaviour", mend='use "behaviour"')
+    return instance
+
+
+def _load(name: str, options: Mapping[str, Any]) -> object:
+    found: dict[str, EntryPoint] = {point.name: point for point in entry_points(group=DETECTOR_GROUP)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none is installed"
+        raise DetectorMissing(f"no detector is called {name!r}", where="detectors", mend=f"known: {known}")
+    try:
+        factory = found[name].load()
+    except ImportError as error:
+        extra = _EXTRAS.get(name)
+        mend = f"pip install 'policy-guard[{extra}]'" if extra else f"install what {found[name].value} imports"
+        raise DetectorMissing(
+            f"the detector {name!r} cannot be loaded: {error}", where="detectors", mend=mend
+        ) from None
+    return factory(**options)
