@@ -1,0 +1,1 @@
+"""Malformed and hostile input over a real socket: each case is a file in ``cases/``."""
