@@ -79,7 +79,7 @@ class GuardMiddleware:
         if scope["path"] in routes.probes and kind == "http" and scope["method"] in health.METHODS:
             await self._tell(routes.probes[scope["path"]], scope["method"], send)
             return
-        matched = routes.match(scope["path"], scope.get("method", "WEBSOCKET"))
+        matched = routes.match(scope["path"], scope.get("method", "WEBSOCKET"), scope.get("root_path", ""))
         if not matched.route.inspect:
             self.runtime.excluded_requests += 1
             await self.app(scope, receive, send)
@@ -139,10 +139,15 @@ class Routes:
         self._otherwise = self._matched(_EVERYTHING)
         self._exact = any(not route.path.endswith("/**") for route in routes)
 
-    def match(self, path: str, method: str) -> Matched:
-        """The route of a request; marked ambiguous if a reader that resolves the path would take another."""
+    def match(self, path: str, method: str, root_path: str = "") -> Matched:
+        """The route of a request; marked ambiguous if a reader that resolves the path would take another.
+
+        Starlette reads a path with and without the ``root_path`` in front alike; not every server puts it there.
+        """
         method = method.upper()  # as Django and Quart read it
         matched = self._first(path, method)
+        if root_path and not path.startswith(root_path) and self._first(root_path + path, method) is not matched:
+            return dataclasses.replace(self._otherwise, ambiguous=True)
         if (_UNRESOLVED.search(path) and self._first(_resolved(path), method) is not matched) or (
             self._exact and path != "/" and self._hangs_on_slash(path, method, matched)
         ):

@@ -2,9 +2,9 @@
 
 A value that fits the grammar of its header holds no text: it negotiates, counts, dates, traces or names a machine. The
 grammars are tight: no runs of digits that could be a phone or card number, nothing that looks like a key, but where ids
-and entity tags look so by nature. Sources: RFC
-6455, 6797, 7239, 9110, 9111, 9112, Fetch Metadata, User-Agent Client Hints, Trace Context, B3, and the documentation of
-AWS, Azure, Cloudflare, Envoy and Google load balancers and of the OpenAI and Anthropic SDKs.
+and entity tags look so by nature. Sources: RFC 6455, 6797, 7239, 9110, 9111, 9112, Fetch Metadata, User-Agent Client
+Hints, Trace Context, B3, and the documentation of AWS, Azure, Cloudflare, Envoy and Google load balancers and of the
+OpenAI and Anthropic SDKs.
 """
 
 from __future__ import annotations

@@ -116,5 +116,9 @@ def failure_in(decision: Decision, *, before: Decision) -> str:
 
 
 def as_if_complete(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document that would have been, had every detector finished and seen nothing else."""
-    return {**document, "coverage": {**document["coverage"], "incomplete": []}}
+    """The document that would have been, had every detector finished and seen nothing else.
+
+    What was left out for want of room stays missing: how much there is to say is the client's choice.
+    """
+    left_out = [entry for entry in document["coverage"]["incomplete"] if entry["reason"] == "limit"]
+    return {**document, "coverage": {**document["coverage"], "incomplete": left_out}}

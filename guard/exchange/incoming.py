@@ -12,7 +12,6 @@ from guard.content import Head
 from guard.errors import ClientGone, ContentRefused
 from guard.record.build import ContentHasher, PassedBody
 
-_GONE: Final[Message] = {"type": "http.disconnect"}
 # Hashed here, a piece of this size takes some 200 microseconds; servers rarely hand over larger ones.
 _HASHED_HERE_BYTES: Final = 256 * 1024
 
@@ -124,7 +123,7 @@ class LargeReplay(Replay):
     async def __call__(self) -> Message:
         """The next message."""
         if self._broken:
-            return _GONE
+            return {"type": "http.disconnect"}
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": self._more}
@@ -135,7 +134,7 @@ class LargeReplay(Replay):
                 message = self._noticed(await self._receive())
         except TimeoutError:
             self._broken = True
-            return _GONE
+            return {"type": "http.disconnect"}
         return await self._rest(message)
 
     async def _rest(self, message: Message) -> Message:
@@ -145,7 +144,7 @@ class LargeReplay(Replay):
         lies = self._declared is not None and (size > self._declared or (size < self._declared and not more))
         if lies or self.client_left:
             self._broken = True
-            return _GONE
+            return {"type": "http.disconnect"}
         if len(part) > _HASHED_HERE_BYTES:
             await asyncio.to_thread(self._hasher.update, part)
         else:

@@ -154,7 +154,7 @@ class Conversation(Session):
             return dict(_CLOSED)
         message = await self._receive()
         if message["type"] != "websocket.receive":
-            return message
+            return await self._without_harm(message, "request")
         passed = await self._inspected(message, "request")
         return dict(_CLOSED) if passed is None else passed
 
@@ -175,16 +175,16 @@ class Conversation(Session):
                 self._sent_bytes += frames.size_of(passed)
                 await self._send(passed)
         elif kind == "websocket.close":
-            await self._send({**message, "reason": await self._harmless(message.get("reason") or "")})
+            await self._send(await self._without_harm(message, "response"))
         else:
             raise RuntimeError(f"the guard does not pass the ASGI message {kind!r}")
 
-    async def _harmless(self, reason: str) -> str:
-        """The app's reason for closing, unless a detector finds something in it: then it stays unsaid."""
-        if not reason:
-            return ""
-        detection = await self.services.pipeline.detect([Segment.of(reason)], "response")
-        return "" if detection.findings or detection.incomplete else reason
+    async def _without_harm(self, message: Message, stage: Stage) -> Message:
+        """An end with its reason, unless a detector finds something in it: then it stays unsaid."""
+        if not message.get("reason"):
+            return message
+        detection = await self.services.pipeline.detect([Segment.of(message["reason"])], stage)
+        return {**message, "reason": ""} if detection.findings or detection.incomplete else message
 
     async def _inspected(self, message: Message, stage: Stage) -> Message | None:
         """The message as it may pass; ``None`` if it was denied and the connection closed."""

@@ -13,6 +13,7 @@ import pytest
 from guard.config import Route
 from guard.content import ReadLimits, read_headers
 from guard.errors import GuardStopped
+from guard.exchange.failing import as_if_complete
 from guard.keyed import KeyedHash
 from guard.middleware import Routes
 from guard.workers import Workers
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.anyio
 REST: dict[str, Any] = {"path": "/**", "inspect": False}
 
 
-def told(routes: list[dict[str, Any]], path: str, method: str = "POST") -> str:
+def told(routes: list[dict[str, Any]], path: str, method: str = "POST", root_path: str = "") -> str:
     """The route of a request, or ``"ambiguous"``."""
-    matched = Routes([Route(**route) for route in routes]).match(path, method)
+    matched = Routes([Route(**route) for route in routes]).match(path, method, root_path)
     return "ambiguous" if matched.ambiguous else matched.route.path
 
 
@@ -78,6 +79,27 @@ def test_a_target_in_absolute_form_does_not_leave_its_route(path: str) -> None:
     """Servers hand it over as the path, and Quart takes the path out of it: rules for ``/chat`` would not see it."""
     assert told([{"path": "/chat", "provider": "far"}], path) == "ambiguous"
     assert told([], path) == "/**"
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "route"),
+    [
+        ("/api/chat", "/api", "/api/chat"),
+        ("/chat", "/api", "ambiguous"),
+        ("/other", "/api", "/**"),
+        ("/chat", "", "/**"),
+    ],
+)
+def test_a_path_without_the_prefix_of_its_mount_does_not_leave_its_route(path: str, root_path: str, route: str) -> None:
+    """Where the server does not put ``root_path`` in front, Starlette serves ``/chat`` and ``/api/chat`` alike."""
+    assert told([{"path": "/api/chat"}, REST], path, root_path=root_path) == route
+
+
+def test_what_was_left_out_for_want_of_room_never_counts_as_complete() -> None:
+    """A body that says too much for the policy document does not open a route that fails open."""
+    gaps = [{"detector": "pii", "reason": "deadline"}, {"detector": "pii", "reason": "limit"}]
+    document = {"coverage": {"inspected": [], "skipped": [], "incomplete": gaps}}
+    assert as_if_complete(document)["coverage"]["incomplete"] == [{"detector": "pii", "reason": "limit"}]
 
 
 async def test_a_path_that_hangs_on_its_slash_never_reaches_the_app(tmp_path: Path) -> None:
@@ -134,6 +156,16 @@ def test_what_is_no_name_of_a_host_is_read_where_hosts_stand(name: str, value: s
     sent = f"1.1 {value}" if name == "via" else value
     content = read_headers([(name.encode(), sent.encode())], keyed=KeyedHash("test", b"k" * 32), limits=ReadLimits())
     assert [segment.text for segment in content.segments] == [sent]
+
+
+@pytest.mark.parametrize(("reason", "heard"), [("hunter2", ""), ("tired", "tired"), (None, None)])
+async def test_the_reason_for_which_a_client_leaves_is_inspected(tmp_path: Path, reason: Any, heard: Any) -> None:
+    """It holds 123 bytes of the client's, and frameworks hand it to the app: one with a finding stays unsaid."""
+    client: Any = Client()
+    client._incoming.append({"type": "websocket.disconnect", "code": 4000, "reason": reason})
+    seen: list[Any] = []
+    await Rig(tmp_path, echoing(seen)).guard(client.scope, client.receive, client.send)
+    assert seen[-1] == {"type": "websocket.disconnect", "code": 4000, "reason": heard}
 
 
 async def test_an_outcome_counts_the_bytes_of_a_message(tmp_path: Path) -> None:
