@@ -1,65 +1,37 @@
-"""One WebSocket connection: decided before it is accepted, and every message inspected like a body.
-
-Text is read, decided and rewritten in both directions; a binary message is coverage, and the policy decides. A message
-that is denied or rewritten has a record of its own, durable before it takes effect; a denied one closes the connection
-with code 1008 (RFC 6455 section 7.4.1), an outage of the guard with 1011.
-"""
+"""One WebSocket connection: decided before it is accepted, and every message inspected like a body."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from guard import content as reading
 from guard.errors import ContentRefused, CredentialRefused, LogUnavailable, ObligationFailed, Overloaded
 from guard.exchange import frames
-from guard.exchange.failing import broken, let_through, outage
-from guard.exchange.frames import INTERNAL_ERROR, POLICY_VIOLATION, TOO_BIG
-from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, refused, unidentified
+from guard.exchange.failing import broken, let_through
+from guard.exchange.judge import denied_by_obligation, refused, unidentified
+from guard.exchange.messages import Messages
 from guard.exchange.scope import inner_scope
 from guard.exchange.services import Matched, Services
-from guard.exchange.session import Session
-from guard.policy.document import recorded
-from guard.record.build import outcome_record
-from guard.record.ids import new_id
-from guard.telemetry import get_logger
-from guard.types import Content, Decision, DecisionRecord, GuardContext, Segment, Skipped, Stage
+from guard.types import Content, Decision, GuardContext
 
-_log = get_logger("guard.exchange.websocket")
-
-_CLOSED: Final = {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": "closed by the guard"}
-_KEPT_DECISIONS: Final = 64
 _NOTHING: Final = Content(media_type="", size_bytes=0)
 
 
-class Conversation(Session):
+class Conversation(Messages):
     """Runs one WebSocket connection through the guard and the app."""
 
     def __init__(
         self, services: Services, matched: Matched, app: ASGIApp, *, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        super().__init__(services, matched, scope)
+        super().__init__(services, matched, scope, receive=receive, send=send)
         self._app = app
-        self._receive = receive
-        self._send = send
-        self._connect: Message | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._granted = Duties()
-        self._accepted = self._closed = self._refused = False
-        self._aborted: str | None = None
-        self._decisions: list[Decision] = []
-        self._last: Judgement | None = None
-        self._redactions: Counter[str] = Counter()
-        self._restored = self._sent_bytes = 0
-        self._started = time.monotonic()
+        self._refused = False
 
     async def run(self) -> None:
         """The whole connection."""
-        self._connect = await self._receive()
+        self.connect = await self._receive()
         try:
             self.services.pressure.admit()
             self.account.work()
@@ -85,7 +57,7 @@ class Conversation(Session):
         if isinstance(error, Overloaded):
             self.services.tally.shed(error)
         elif not isinstance(error, LogUnavailable):
-            await self._keep(self.decision(decision, None, status=503))
+            await self.keep(self.decision(decision, None, status=503))
         await self._turn_away(decision, 503)
         return None
 
@@ -119,8 +91,8 @@ class Conversation(Session):
         if decision.effect == "deny":
             await self._turn_away(decision, status or 403)
             return None
-        self._granted = judgement.duties
-        self._headers = [*judgement.duties.headers, (b"x-guard-decision-id", self.decision_id.encode())]
+        self.granted = judgement.duties
+        self.handshake_headers = [*judgement.duties.headers, (b"x-guard-decision-id", self.decision_id.encode())]
         return self.context(decision, judgement)
 
     async def _turn_away(self, decision: Decision, status: int) -> None:
@@ -138,211 +110,7 @@ class Conversation(Session):
         scope = inner_scope(self.scope, b"", context, rewritten=False)
         aborted: str | None = "app_error"
         try:
-            await self._app(scope, self._incoming, self._outgoing)
-            aborted = self._aborted
+            await self._app(scope, self.incoming, self.outgoing)
+            aborted = self.aborted
         finally:
-            await self._record_outcome(aborted)
-
-    # Messages --------------------------------------------------------------------------------------------------------
-
-    async def _incoming(self) -> Message:
-        """The ``receive`` that the app is given."""
-        if self._connect is not None:
-            message, self._connect = self._connect, None
-            return message
-        if self._closed:
-            return dict(_CLOSED)
-        message = await self._receive()
-        if message["type"] != "websocket.receive":
-            return await self._without_harm(message, "request")
-        passed = await self._inspected(message, "request")
-        return dict(_CLOSED) if passed is None else passed
-
-    async def _outgoing(self, message: Message) -> None:
-        """The ``send`` that the app is given."""
-        if self._closed:
-            return
-        kind = message["type"]
-        if kind == "websocket.accept":
-            passed = await self._inspected(message, "response")
-            if passed is not None:
-                self._accepted = True
-                headers = [(k, v) for k, v in passed.get("headers", ()) if k.lower() != b"x-guard-decision-id"]
-                await self._send({**passed, "headers": [*headers, *self._headers]})
-        elif kind == "websocket.send":
-            passed = await self._inspected(message, "response")
-            if passed is not None:
-                self._sent_bytes += frames.size_of(passed)
-                await self._send(passed)
-        elif kind == "websocket.close":
-            await self._send(await self._without_harm(message, "response"))
-        else:
-            raise RuntimeError(f"the guard does not pass the ASGI message {kind!r}")
-
-    async def _without_harm(self, message: Message, stage: Stage) -> Message:
-        """An end with its reason, unless a detector finds something in it: then it stays unsaid."""
-        if not message.get("reason"):
-            return message
-        detection = await self.services.pipeline.detect([Segment.of(message["reason"])], stage)
-        return {**message, "reason": ""} if detection.findings or detection.incomplete else message
-
-    async def _inspected(self, message: Message, stage: Stage) -> Message | None:
-        """The message as it may pass; ``None`` if it was denied and the connection closed."""
-        try:
-            with self.account.holding(frames.size_of(message)):
-                return await self._decided(message, stage)
-        except ContentRefused as error:
-            code = TOO_BIG if error.refusal == "body_too_large" else POLICY_VIOLATION
-            await self._stop(refused(error, stage), None, code=code, refusal=(error.refusal, error.where))
-        except Exception as error:
-            if self._closed:
-                raise  # the server's: the close could not be sent
-            # Whatever breaks here must not let the message through unseen.
-            return await self._message_failed(error, message, stage)
-        return None
-
-    async def _message_failed(self, error: Exception, message: Message, stage: Stage) -> Message | None:
-        decision = broken(stage, error)
-        if self.may_open(error):
-            decision = let_through(decision, decision.reasons[0].code)
-            self.services.tally.opened(self.caller.route, decision.fail_open, stage)
-            await self._record(decision, None)
-            return message
-        if isinstance(error, Overloaded):
-            self.services.tally.shed(error)
-        await self._shut(decision, INTERNAL_ERROR)
-        return None
-
-    async def _decided(self, message: Message, stage: Stage) -> Message | None:
-        if message["type"] == "websocket.accept":
-            content = await self.read_headers(frames.headers_of(message))
-            if not content.segments and not content.skipped:
-                return message
-        else:
-            content = await self._content(message, stage)
-        return await self._judged(message, content, stage)
-
-    async def _content(self, message: Message, stage: Stage) -> Content:
-        body = frames.body_of(message)
-        most = self.services.config.limits.max_body_bytes
-        if len(body) > most:
-            raise ContentRefused("body_too_large", f"the message is larger than {most} bytes")
-        if message.get("text") is None:
-            skipped = (Skipped("", "binary_message"),)
-            return Content(media_type="application/octet-stream", size_bytes=len(body), skipped=skipped)
-        return await self.read(body, reading.Head(), stage)
-
-    async def _judged(self, message: Message, content: Content, stage: Stage) -> Message | None:
-        judgement = self._last = await judge(
-            self.services,
-            self.caller,
-            content,
-            stage=stage,
-            anomaly=self.anomaly,
-            asked=self.asked if stage == "response" else None,
-        )
-        if judgement.decision.effect == "deny":
-            await self._stop(judgement.decision, judgement)
-            return None
-        if judgement.decision.fail_open:
-            self.services.tally.opened(self.caller.route, judgement.decision.fail_open, stage)
-        try:
-            self._require_performable(judgement.duties)
-            passed, counts = await self._rewritten(judgement, message, stage)
-        except ObligationFailed as error:
-            await self._stop(denied_by_obligation(judgement.decision, error), judgement)
-            return None
-        if passed is not message or judgement.decision.fail_open:
-            await self._record(judgement.decision, judgement, counts=counts)
-        return passed
-
-    def _require_performable(self, duties: Duties) -> None:
-        """Headers and a route are given with the handshake; a message cannot bring others. Raises."""
-        late = set(duties.headers) - set(self._granted.headers)
-        if late or duties.route not in (None, self._granted.route):
-            mend = "state annotate and route whatever the message holds, or limit them to the handshake"
-            raise ObligationFailed("a message came with headers or a route after the handshake", mend=mend)
-
-    async def _rewritten(
-        self, judgement: Judgement, message: Message, stage: Stage
-    ) -> tuple[Message, Mapping[str, int]]:
-        """The message with its obligations carried out; the very message if none was due. Raises."""
-        body = frames.utf8(message.get("text") or "")
-        if stage == "request":
-            written, counts = await self.rewrite(judgement, body)
-        else:
-            edits, counts, restored = self.answer_edits(judgement)
-            self._restored += restored
-            if edits and message["type"] == "websocket.accept":
-                self._redactions.update(counts)
-                return frames.accepting(message, reading.write_headers(judgement.content, edits)), counts
-            offload = self.services.offload
-            written = body if not edits else await offload(len(body), reading.write, judgement.content, edits)
-        self._redactions.update(counts)
-        return message if written is body else {"type": message["type"], "text": written.decode()}, counts
-
-    # Ends and records ------------------------------------------------------------------------------------------------
-
-    async def _stop(
-        self,
-        decision: Decision,
-        judgement: Judgement | None,
-        *,
-        code: int = POLICY_VIOLATION,
-        refusal: tuple[str, str] | None = None,
-    ) -> None:
-        """Record a denied message, then close. It is denied whether or not that can be recorded."""
-        self._closed = True
-        try:
-            await self._record(decision, judgement, refusal=refusal)
-        except LogUnavailable as error:
-            _log.error("the denial of a message could not be recorded", error=error.what)
-            decision = outage(decision.stage, error.code, "The denial could not be recorded.")
-        await self._shut(decision, INTERNAL_ERROR if decision.outage else code)
-
-    async def _shut(self, decision: Decision, code: int) -> None:
-        self._closed = True
-        self._aborted = "stopped"
-        await self._send(frames.closing(decision, code))
-
-    async def _record(
-        self,
-        decision: Decision,
-        judgement: Judgement | None,
-        *,
-        counts: Mapping[str, int] | None = None,
-        refusal: tuple[str, str] | None = None,
-    ) -> None:
-        if len(self._decisions) < _KEPT_DECISIONS:
-            self._decisions.append(decision)
-        record = self.decision(
-            decision,
-            judgement,
-            status=None,
-            message_id=new_id(),
-            counts=counts,
-            refusal=refusal,
-        )
-        await self.append(record)
-
-    async def _keep(self, record: DecisionRecord) -> None:
-        try:
-            await self.append(record)
-        except LogUnavailable as error:
-            _log.error("a record is lost", error=error.what)
-
-    async def _record_outcome(self, aborted: str | None) -> None:
-        record: dict[str, Any] = outcome_record(
-            decision_ref=self.decision_id,
-            status=101 if self._accepted else None,
-            aborted=aborted,
-            decisions=self._decisions,
-            policy_input=recorded(self._last.document) if self._last else None,
-            redactions=self._redactions,
-            restored=self._restored,
-            size_bytes=self._sent_bytes,
-            duration_us=round((time.monotonic() - self._started) * 1e6),
-            entrypoint=self.services.config.policy.entrypoint,
-            keyed=self.services.keyed,
-        )
-        await self._keep(record)
+            await self.record_outcome(aborted)
