@@ -50,10 +50,12 @@ class Ahead(Equations):
             return None
         left, right = node.args
         name = dotted(node.op)
+        if name not in {"eq", "equal", _MEMBER}:
+            return None
+        known = body_vars(front, set(), closures=False)
+        if all(self.is_known(arg, known) for arg in node.args):
+            return expr
         if name == _MEMBER:
-            known = body_vars(front, set(), closures=False)
-            return expr if all(self.is_known(arg, known) for arg in node.args) else None
-        if name not in {"eq", "equal"}:
             return None
         if not self.is_ground_base(left):
             left, right = right, left

@@ -14,8 +14,8 @@ DEPRECATED = frozenset(
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What policies may use. ``refused`` built-ins are errors at load; ``future_keywords`` are the optional keywords
-    that ``import future.keywords.X`` can turn on, ``import rego.v2`` all of them. OPA has ``not`` by default since 1.17,
-    ``and`` and ``or`` since 1.20: a deployment that hands its policies to an older server allows only ``not``."""
+    that ``import future.keywords.X`` can turn on, ``import rego.v2`` all of them. OPA has ``not`` since 1.17, ``and``
+    and ``or`` since 1.20: a deployment that hands its policies to an older server allows only ``not``."""
 
     refused: frozenset[str] = REFUSED
     future_keywords: frozenset[str] = frozenset({"not", "and", "or"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from .values import UNDEFINED, Set, key_of, rank, sorted_keys, value_of
 if TYPE_CHECKING:
     from .runtime import Context
 
-_BATCH = 256
+_BATCH = 64
+_SLOW_BATCH = 0.005
 _Evaluator = Callable[[Any], Any]
 _EMPTY: dict[Any, Any] = {}
 
@@ -112,9 +114,14 @@ def _metered(context: Context, sequence: Sequence[Any]) -> Iterable[Any]:
 
 
 def _batches(context: Context, sequence: Sequence[Any]) -> Iterator[Any]:
-    for start in range(0, len(sequence), _BATCH):
+    """The parts, with a look at the clock after each batch; slow turns make the batches smaller."""
+    start, size = 0, _BATCH
+    while start < len(sequence):
         context.budget.charge(0)
-        yield from sequence[start : start + _BATCH]
+        begin = time.monotonic()
+        yield from sequence[start : start + size]
+        start += size
+        size = max(size // 8, 1) if time.monotonic() - begin > _SLOW_BATCH else min(size * 2, _BATCH)
 
 
 def each_value(context: Context, container: Any) -> Iterable[Any]:

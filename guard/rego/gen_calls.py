@@ -8,6 +8,7 @@ from .nodes import (
     CallExpr,
     Expr,
     Ref,
+    below_data,
     dotted,
     must,
 )
@@ -35,7 +36,7 @@ class CallWriter(TermWriter):
         name = dotted(op)
         if name in BUILTINS:
             return BUILTINS[name].arity
-        node = must(Node, self.tree.function(tuple(name.split(".")[1:])))
+        node = must(Node, self.tree.function(below_data(op)))
         return len(node.rules[0].head.args or ())
 
     def callee(self, op: Ref) -> tuple[str, str]:
@@ -45,7 +46,7 @@ class CallWriter(TermWriter):
             python = "b_" + name.replace(".", "_")
             self.constants[python] = BUILTINS[name].call
             return python, name
-        node = must(Node, self.tree.function(tuple(name.split(".")[1:])))
+        node = must(Node, self.tree.function(below_data(op)))
         return f"f{node.id}", name
 
     def is_single(self, node: CallExpr) -> bool:

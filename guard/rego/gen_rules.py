@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .gen_bodies import BodyWriter
 from .gen_terms import constant_value
-from .nodes import Body, Const, Ref, Rule, Term, Var, dotted, given
+from .nodes import Body, Const, Rule, Term, Var, dotted, given
+from .rule_index import plan_rules
 from .tree import COMPLETE, FUNCTION, OBJECT, SET, Node
 from .uses import count_uses
 from .values import equal, value_of
@@ -60,8 +61,8 @@ class RuleWriter(BodyWriter):
         constants = [constant_value(rule.head.value) for rule in _branches(rules) if rule.head.value is not None]
         first = constants[0] if constants else None
         same = first is not None and all(value is not None and equal(value[0], first[0]) for value in constants)
-        lines: list[str] = ["found = U"] if not rules else []
-        for number, rule in enumerate(rules):
+        lines, rules = self.indexed_single(node, rules, arguments, same=same)
+        for number, rule in enumerate(rules, len(lines)):
             target = "found" if number == 0 else "other"
             chain = self.chain(rule, arguments, target)
             if number == 0:
@@ -76,6 +77,33 @@ class RuleWriter(BodyWriter):
                 lines.append(f" found = other if found is U else one(found, other, {where}, {what})")
         lines += self.default(node)
         return lines
+
+    def indexed_single(
+        self, node: Node, rules: list[Rule], arguments: str, *, same: bool
+    ) -> tuple[list[str], list[Rule]]:
+        """Lines for the rules that an index finds, and the other rules."""
+        simple = [rule for rule in rules if rule.orelse is None]
+        calls = self.index(node, simple, lambda rule: self.single_body(rule, arguments))
+        if not calls:
+            return [] if rules else ["found = U"], rules
+        what = self.constant(label(simple[0]))
+        lines = ["found = U", calls, f" other = rule({arguments})", " if other is U: continue"]
+        if same:
+            lines += [" found = other", " break"]
+        else:
+            lines.append(f" found = other if found is U else one(found, other, X{node.id}.places[rule], {what})")
+        return lines, [rule for rule in rules if rule.orelse is not None]
+
+    def index(self, node: Node, rules: list[Rule], write: Callable[[Rule], str]) -> str:
+        """Write the rules of a document into an index. Returns the head of a loop over those that may hold; empty
+        where an index does not pay. Traces show every rule that was tried, so they have none."""
+        plan = None if self.traced else plan_rules(rules)
+        if plan is None:
+            return ""
+        names = [write(rule).partition("(")[0] for rule in rules]
+        places = self.constant(tuple(rule.loc for rule in rules))
+        self.line(f"X{node.id} = {self.constant(plan)}.bind(({', '.join(names)},), {places})")
+        return f"for rule in X{node.id}.rules(ctx.input):"
 
     @staticmethod
     def renamed(lines: list[str]) -> list[str]:
@@ -174,9 +202,14 @@ class RuleWriter(BodyWriter):
 
     def partial_set(self, node: Node) -> list[str]:
         """Lines that collect the members of a set in ``found``."""
-        lines = ["out = set()"]
-        lines += [self.collecting(rule, self.add_member) for rule in node.rules]
-        return [*lines, "found = Set(out)"]
+        return ["out = set()", *self.collected(node, self.add_member), "found = Set(out)"]
+
+    def collected(self, node: Node, add: Callable[[Rule], None]) -> list[str]:
+        """Lines that add the solutions of all rules to ``out``."""
+        calls = self.index(node, node.rules, lambda rule: self.collecting(rule, add))
+        if calls:
+            return [calls, " rule(ctx, out)"]
+        return [self.collecting(rule, add) for rule in node.rules]
 
     def collecting(self, rule: Rule, add: Callable[[Rule], None]) -> str:
         """A function that adds each solution of a body to ``out``. Returns the call."""
@@ -210,7 +243,7 @@ class RuleWriter(BodyWriter):
             member = rule.head.key is not None
             self.line(f"out.put(({keys},), {self.value(leaf)}, {where}, member={member})")
 
-        lines = [start, *[self.collecting(rule, add) for rule in node.rules]]
+        lines = [start, *self.collected(node, add)]
         for part in node.parts:
             where = self.location(part.rules[0].loc)
             path = self.constant(tuple(value_of(key) for key in part.path[len(node.path) :]))
@@ -257,8 +290,8 @@ class RuleWriter(BodyWriter):
 
 def label(rule: Rule) -> tuple[str, str]:
     """What a rule defines, for the message of a conflict: its kind and its path."""
-    path = Ref((Var("data"), *map(Const, rule.package), *rule.head.ref.terms))
-    return FUNCTION if rule.head.args is not None else COMPLETE, dotted(path)
+    path = ".".join(("data", *rule.package, dotted(rule.head.ref)))
+    return FUNCTION if rule.head.args is not None else COMPLETE, path
 
 
 def _branches(rules: list[Rule]) -> list[Rule]:

@@ -1,12 +1,12 @@
 """Go's ``fmt.Sprintf`` for the arguments that Rego hands it: integers, floats and strings (anything else arrives as
-its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), flags ``# + - space 0``, width, precision,
-``*`` and argument indexes ``[n]``. What Go answers to a wrong verb (``%!d(string=hi)``) is answered here too.
+its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), flags ``# + - space 0``,
+width, precision, ``*`` and argument indexes ``[n]``. What Go answers to a wrong verb (``%!d(string=hi)``) is answered
+here too.
 Source: https://pkg.go.dev/fmt.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 from .numbers import format_number
+from .show import quote
 
+MAX_LENGTH = 1 << 24
 _MAX_WIDTH = 1_000_000
 _PLAIN_DIGITS = 6
 
@@ -42,7 +44,7 @@ class _Formatter:
 
     def run(self) -> str:
         out: list[str] = []
-        template = self.template
+        size, template = 0, self.template
         while True:
             start = template.find("%", self.position)
             if start < 0:
@@ -51,6 +53,9 @@ class _Formatter:
             out.append(template[self.position : start])
             self.position = start + 1
             out.append(self.verb())
+            size += len(out[-2]) + len(out[-1])
+            if size > MAX_LENGTH:
+                raise ValueError("the result is too long")
         if not self.reordered and self.next < len(self.args):
             rest = ", ".join(f"{_go_type(arg)}={_format('v', arg, _Spec(set()))}" for arg in self.args[self.next :])
             out.append(f"%!(EXTRA {rest})")
@@ -166,7 +171,11 @@ def _format(verb: str, arg: Any, spec: _Spec) -> str:
         text = _float(verb, arg, spec)
     else:
         text = _string(verb, arg, spec)
-    return f"%!{verb}({_go_type(arg)}={_format('v', arg, spec)})" if text is None else text
+    if text is not None:
+        return text
+    if _go_type(arg) == "*big.Int":
+        return f"%!{verb}(big.Int={_decimal(arg)})"
+    return f"%!{verb}({_go_type(arg)}={_format('v', arg, spec)})"
 
 
 def _pad(text: str, spec: _Spec, *, numeric: bool = False) -> str:
@@ -212,23 +221,9 @@ def _integer(verb: str, arg: int, spec: _Spec) -> str | None:
         return _pad(_sign(arg < 0, spec) + _decimal(abs(arg)), spec)
     if verb in {"c", "q", "U"} and _go_type(arg) == "int":
         char = chr(arg) if 0 <= arg <= 0x10FFFF and not 0xD800 <= arg < 0xE000 else "\ufffd"
-        text = {"c": char, "q": _quoted_rune(char), "U": f"U+{arg & ((1 << 64) - 1):04X}"}[verb]
+        text = {"c": char, "q": quote(char, "'"), "U": f"U+{arg & ((1 << 64) - 1):04X}"}[verb]
         return _pad(text, _Spec(spec.flags - {"0"}, spec.width, None))
     return None
-
-
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
-
-
-def _quoted_rune(char: str) -> str:
-    """A character in single quotes, escaped where it does not print."""
-    if char in "'\\":
-        return f"'\\{char}'"
-    if char.isprintable():
-        return f"'{char}'"
-    code = ord(char)
-    short = f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return f"'{_ESCAPES.get(char, short)}'"
 
 
 def _decimal(value: int) -> str:
@@ -307,7 +302,7 @@ def _string(verb: str, arg: str, spec: _Spec) -> str | None:
     if verb == "q":
         if "#" in spec.flags and "`" not in arg and arg.isprintable():
             return _pad(f"`{arg}`", spec)
-        return _pad(json.dumps(arg, ensure_ascii="+" in spec.flags), spec)
+        return _pad(quote(arg, ascii_only="+" in spec.flags), spec)
     if verb in {"x", "X"}:
         data = arg.encode()[: spec.precision]
         text = data.hex(" ") if " " in spec.flags else data.hex()

@@ -111,6 +111,8 @@ class LocalNames(Scopes):
             return Array(tuple(self.argument(item, scope) for item in term.items), term.loc)
         if isinstance(term, Object):
             return Object(tuple((self.term(key), self.argument(value, scope)) for key, value in term.pairs), term.loc)
+        if isinstance(term, Call):
+            self.error(term.loc, "rule arguments cannot contain calls")
         return self.term(term)
 
     # -- bodies ---------------------------------------------------------------------------------------------------
@@ -148,6 +150,7 @@ class LocalNames(Scopes):
             return None
         if isinstance(node, SomeIn):
             return self.some_in(expr, node)
+        withs = self.modifiers(expr.withs)
         if isinstance(node, CallExpr):
             new = self.call(expr, node)
         elif isinstance(node, TermExpr):
@@ -161,7 +164,7 @@ class LocalNames(Scopes):
             left = self.operand(logical.left, logical.explicit_left)
             right = self.operand(logical.right, logical.explicit_right)
             new = replace(logical, left=left, right=right)
-        return replace(expr, node=new, withs=self.modifiers(expr.withs))
+        return replace(expr, node=new, withs=withs)
 
     def operand(self, body: Body, explicit: bool) -> Body:
         """Only a body in braces may declare variables."""

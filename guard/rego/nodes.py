@@ -4,6 +4,7 @@ another pass holds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -265,16 +266,22 @@ def const_ref(name: str, loc: Location = NOWHERE) -> Ref:
 
 
 def dotted(ref: Ref) -> str:
-    """The dotted name of a ground reference; empty where it has other operands than strings."""
+    """The dotted name of a ground reference (``data.a["b.c"].d``, so that no two references share one); empty where it
+    has other operands than strings."""
     head = ref.terms[0]
     if not isinstance(head, Var):
         return ""
-    parts = [head.name]
+    name = head.name
     for term in ref.terms[1:]:
         if not (isinstance(term, Const) and type(term.value) is str):
             return ""
-        parts.append(term.value)
-    return ".".join(parts)
+        name += f".{term.value}" if term.value.isidentifier() else f"[{json.dumps(term.value)}]"
+    return name
+
+
+def below_data(ref: Ref) -> tuple[Any, ...]:
+    """The path of a ground reference past its head."""
+    return tuple(must(Const, term).value for term in ref.terms[1:])
 
 
 def children(term: Term) -> Iterator[Term]:

@@ -15,7 +15,9 @@ Number = int | float | Decimal
 
 PRECISION = 64
 _EXACT = 1 << PRECISION
-_EXPONENT_LIMIT = 100_000
+# 4,214 digits: Python's own limit for reading and writing integers is 4,300.
+MAX_BITS = 14_000
+_DIGITS_LIMIT = 4_200
 _WIDE = Context(prec=60_000, Emax=999_999, Emin=-999_999)
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 
@@ -33,7 +35,7 @@ def parse_number(text: str) -> Number | None:
         value = Decimal(text)
     except InvalidOperation:
         return None
-    if not value.is_finite() or abs(value.adjusted()) > _EXPONENT_LIMIT // 4:
+    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_LIMIT:
         return None
     return from_decimal(value)
 
@@ -42,7 +44,7 @@ def _long_int(text: str) -> int | None:
     value = 0
     sign = -1 if text[0] == "-" else 1
     digits = text.lstrip("+-")
-    if len(digits) > _EXPONENT_LIMIT // 4:
+    if len(digits) > _DIGITS_LIMIT:
         return None
     for start in range(0, len(digits), 4000):
         chunk = digits[start : start + 4000]
@@ -106,7 +108,7 @@ def binary(value: Number) -> Fraction:
 
 def check_size(value: Fraction) -> Fraction:
     """The value, unless its exponent is absurd. Raises OverflowError."""
-    if abs(value.numerator.bit_length() - value.denominator.bit_length()) > _EXPONENT_LIMIT:
+    if abs(value.numerator.bit_length() - value.denominator.bit_length()) > MAX_BITS:
         raise OverflowError("number too big")
     return value
 
@@ -118,10 +120,22 @@ def from_binary(value: Fraction) -> Number:
     check_size(value)
     for digits in (17, 18, 19, 20, 21):
         text = _WIDE_DIVIDE[digits].divide(Decimal(value.numerator), Decimal(value.denominator))
-        if round_binary(Fraction(text)) == value:
+        if _reads_as(text, value):
             shortest = _shorten(text, value, digits)
             return int(shortest) if value.denominator == 1 else from_decimal(shortest)
     raise AssertionError("21 digits always distinguish 64-bit mantissas")
+
+
+def _reads_as(text: Decimal, value: Fraction) -> bool:
+    """Whether a decimal text is close enough to stand for a value. Go takes both neighbours of a power of two for
+    equally far, though the lower one is nearer."""
+    found = Fraction(text)
+    if round_binary(found) == value:
+        return True
+    size = abs(value)
+    if size.numerator & (size.numerator - 1) or size.denominator & (size.denominator - 1):
+        return False
+    return 0 <= size - abs(found) <= size / (1 << PRECISION)
 
 
 _WIDE_DIVIDE = {digits: Context(prec=digits) for digits in range(1, 22)}
@@ -132,7 +146,7 @@ def _shorten(text: Decimal, value: Fraction, digits: int) -> Decimal:
         return text
     for fewer in range(1, 17):
         shorter = _WIDE_DIVIDE[fewer].plus(text)
-        if round_binary(Fraction(shorter)) == value:
+        if _reads_as(shorter, value):
             return shorter
     return text
 

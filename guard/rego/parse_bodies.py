@@ -59,11 +59,13 @@ class BodyParser(TermParser):
         token = self.token
         logical = bool(self.features & {"and", "or"})
         expr = self.explicit_operand() if logical and self.at("{") else None
-        expr = expr or self.simple(token.loc)
+        group = None if expr else self.operand_group()
+        expr = expr or group or self.simple(token.loc)
         if logical and self.at_logical():
-            if expr.withs:
+            if expr.withs and group is None:
                 raise fail(expr.withs[0].loc, f"`with` modifier is not allowed on operand of `{self.token.text}`")
             expr = self.logical(self.operand(expr), 0, token.loc)
+        if isinstance(expr.node, Logical) and not expr.withs:
             expr.withs = self.modifiers()
         expr.text = self.text_from(token.start)
         return expr
@@ -101,6 +103,9 @@ class BodyParser(TermParser):
         start = self.take().start
         if self.at("some", "every") and not self.keyword_as_name():
             raise self.unexpected(f"illegal negation of '{self.token.text}'")
+        group = self.operand_group()
+        if group is not None:
+            return Expr(NotBody((group,), explicit=True), loc, withs=self.modifiers())
         if "not" not in self.features:
             node = self.node()
             return Expr(node, loc, negated=True, withs=self.modifiers())
@@ -215,6 +220,29 @@ class BodyParser(TermParser):
             return None
         return self.logical((body, True), 0, loc)
 
+    def operand_group(self) -> Expr | None:
+        """``( ... )`` around a chain of operands, or around one operand with its modifiers; None with the position
+        unchanged where the parentheses belong to a term."""
+        if not (self.features & {"and", "or"} and self.at("(")):
+            return None
+        start = self.pos
+        loc = self.take().loc
+        try:
+            left = self.logical_operand()
+        except CompileError:
+            self.pos = start
+            return None
+        if self.at_logical():
+            expr = self.logical(left, 0, loc)
+        elif len(left[0]) == 1 and (isinstance(left[0][0].node, Logical) or self.at("with")):
+            expr = left[0][0]
+        else:
+            self.pos = start
+            return None
+        expr = Expr(expr.node, loc, withs=self.modifiers()) if self.at("with") else expr
+        self.expect(")")
+        return expr
+
     @staticmethod
     def operand(expr: Expr) -> tuple[Body, bool]:
         """An expression as an implicit operand."""
@@ -241,6 +269,9 @@ class BodyParser(TermParser):
         if self.at("not") and not self.keyword_as_name():
             expr = self.negation(token.loc)
         else:
+            group = self.operand_group()
+            if group is not None:
+                return self.operand(group)
             expr = Expr(self.node(), token.loc)
         if expr.withs and not isinstance(expr.node, NotBody):
             raise fail(expr.withs[0].loc, "`with` modifier is not allowed on an operand of `and` or `or`")

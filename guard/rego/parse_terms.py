@@ -102,13 +102,13 @@ class TermParser(CollectionParser):
         """A term without infix operators, read anew."""
         token = self.token
         if token.kind == "op":
+            if token.text == ".":
+                return self.no_suffix(self.fraction())
             reader = self.openers.get(token.text)
             if reader is None:
                 raise self.unexpected()
             if token.text == "-":
                 return self.negative()
-            if token.text == ".":
-                return self.no_suffix(self.fraction())
             term = reader(self)
             return self.suffixes(term) if token.text != "(" or not isinstance(term, Const) else term
         if token.kind == "ident" or (token.kind == "keyword" and token.text == "contains") or self.keyword_as_name():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -23,6 +24,7 @@ from .values import UNDEFINED, Set, Undefined, equal, key_of
 
 DEFAULT_MAX_STEPS = 1_000_000
 _KEPT_IMAGES = 16
+_KEPT_PATHS = 1024
 PrintHook = Callable[[str], None]
 
 _NAMES: dict[str, Any] = {
@@ -202,6 +204,7 @@ class Program:
         return Image(names, tree.root, evaluators)
 
 
+@lru_cache(maxsize=_KEPT_PATHS)
 def plain_path(ref: str) -> tuple[Any, ...]:
     """The path of a plain reference below ``data``, in key form. Raises CompileError for anything else."""
     body = parse_query(ref)

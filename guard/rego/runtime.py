@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import Any
 
 from .documents import each_item, index
+from .effort import Effort
 from .errors import (
     BuiltinError,
     ConflictError,
@@ -18,6 +20,7 @@ from .errors import (
 from .tree import FUNCTION, Node
 from .values import (
     UNDEFINED,
+    Key,
     Set,
     compare,
     equal,
@@ -27,6 +30,7 @@ from .values import (
 
 MISSING = object()
 _COLLECTIONS = (list, dict, Set)
+_WEIGHTY = frozenset({*_COLLECTIONS, str})
 
 
 class BuiltinFailure(Exception):
@@ -55,6 +59,30 @@ class Budget:
             raise StepLimitError(f"more than {self.limit} steps")
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineError("the deadline passed")
+
+    def pay(self, value: Any) -> None:
+        """Charge every part of a value that is about to be walked or written: one step a container, one for eight of
+        its parts, one for each 4,096 characters. Raises StepLimitError, DeadlineError."""
+        stack = [value]
+        while stack:
+            found = stack.pop()
+            kind = type(found)
+            if kind is str:
+                self.charge(len(found) >> 12)
+            elif kind in _COLLECTIONS:
+                self.charge(1 + (len(found) >> 3))
+                parts = found.values() if kind is dict else found.sorted() if kind is Set else found
+                stack += [part for part in parts if type(part) in _WEIGHTY]
+            if kind is dict:
+                stack += [key.value for key in found if type(key) is Key]
+
+    def pay_result(self, value: Any) -> None:
+        """Charge what a built-in made: a step for each 256 bytes of a string, for each part of a collection."""
+        self.charge(getsizeof(value) >> 8 if type(value) is str else len(value))
+
+    def effort(self) -> Effort:
+        """For one comparison or sort that looks at the deadline."""
+        return Effort(self.deadline)
 
 
 @dataclass(frozen=True, slots=True)

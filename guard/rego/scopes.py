@@ -101,14 +101,13 @@ class Scopes:
     def variable(self, var: Var) -> Term:
         """What a variable stands for here: a declared one, a rule or an import, or itself."""
         name = var.name
+        waiting = False
         for scope in reversed(self.scopes):
             made = scope.names.get(name)
             if made is not None:
                 return Var(made, var.loc)
-            if name in scope.later:
-                self.scopes[-1].origin.setdefault(name, "seen")
-                return var
-        path = self.globals.get(name)
+            waiting = waiting or name in scope.later
+        path = None if waiting else self.globals.get(name)
         if path is not None:
             return path_ref(path, var.loc)
         self.scopes[-1].origin.setdefault(name, "seen")

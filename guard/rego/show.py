@@ -12,9 +12,26 @@ from .values import Set, rank, sorted_keys, value_of
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
-def quote(text: str) -> str:
-    """A string literal with JSON's escapes."""
-    return json.dumps(text, ensure_ascii=False)
+_ESCAPES: Final = {
+    "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\",
+}  # fmt: skip
+
+
+def quote(text: str, mark: str = '"', *, ascii_only: bool = False) -> str:
+    """A literal as Go's ``strconv.Quote`` writes it: what does not print (or is not ASCII) is escaped."""
+    if text.isascii() and text.isprintable() and mark not in text and "\\" not in text:
+        return f"{mark}{text}{mark}"
+    return mark + "".join(_quoted(char, mark, ascii_only=ascii_only) for char in text) + mark
+
+
+def _quoted(char: str, mark: str, *, ascii_only: bool) -> str:
+    if char == mark:
+        return f"\\{char}"
+    short = _ESCAPES.get(char)
+    if short is not None or (char.isprintable() and (char.isascii() or not ascii_only)):
+        return short or char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def show(value: Any) -> str:
@@ -80,15 +97,16 @@ def _pay(budget: Payer | None, steps: int) -> None:
 
 def _object(value: dict[Any, Any], *, exact: bool, budget: Payer | None) -> dict[str, Any]:
     _pay(budget, len(value))
-    changed = False
+    plain = set(map(type, value)) <= {str}
     found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = key if type(key) is str else compact(to_json(value_of(key), exact=True))
+    changed = False
+    # Keys that print alike, such as 1 and "1", become one: the last in Rego's order stays, as in OPA.
+    for key in value if plain else sorted_keys(value):
+        item = value[key]
         new = item if type(item) in _PLAIN else to_json(item, exact=exact, budget=budget)
-        if new is not item or name is not key:
-            changed = True
-        found[name] = new
-    return found if changed else value
+        changed = changed or new is not item
+        found[key if type(key) is str else compact(to_json(value_of(key), exact=True))] = new
+    return found if changed or not plain else value
 
 
 def ordered(value: Any) -> Any:

@@ -87,6 +87,11 @@ def type_of(term: Term, types: dict[str, str]) -> str:
 
 def _check_call(expr: Expr, node: CallExpr, types: dict[str, str], diagnostics: list[RegoDiagnostic]) -> None:
     name = dotted(node.op)
+    if name in {"eq", "equal"} and len(node.args) == 2:
+        left, right = (type_of(arg, types) for arg in node.args)
+        if left and right and left != right:
+            diagnostics.append(RegoDiagnostic(errors.TYPE, f"match error: {left} is never {right}", *expr.loc))
+        return
     entry = BUILTINS.get(name)
     if entry is None:
         return

@@ -21,9 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
+from itertools import repeat
 from typing import Any, Final
 
+from .effort import Effort
 from .errors import InputError
 
 
@@ -57,7 +59,7 @@ class Key:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        self._hash = _hash(value)
+        self._hash = _hash(value, None)
 
     def __hash__(self) -> int:
         return self._hash
@@ -110,18 +112,31 @@ class Set:
         return f"Set({self.sorted()!r})"
 
 
-def _hash(value: Any) -> int:
+_CONTAINERS: Final = frozenset({list, dict, Set})
+
+
+def _hash(value: Any, effort: Effort | None) -> int:
+    """The hash of what is no string and no number; equal to that of its key form."""
     kind = type(value)
-    if kind is list:
-        return hash((1, *[hash(key_of(item)) for item in value]))
-    if kind is dict:
-        pairs = [(key, item if type(item) is str else hash(key_of(item))) for key, item in value.items()]
-        return hash(frozenset(pairs))
-    if kind is Set:
-        return hash(frozenset(value.keys))
     if kind is bool:
         return 7 if value else 11
+    if kind is Set:
+        return hash(frozenset(value.keys))
+    effort = effort or Effort()
+    if kind is list:
+        effort.visit(len(value))
+        return hash((1, *[_hash_part(item, effort) for item in value]))
+    if kind is dict:
+        effort.visit(len(value))
+        pairs = [(key, item if type(item) is str else _hash_part(item, effort)) for key, item in value.items()]
+        return hash(frozenset(pairs))
     raise InputError(f"{kind.__name__} is not a JSON value")
+
+
+def _hash_part(value: Any, effort: Effort) -> int:
+    if value is None or type(value) in NUMBERS or type(value) is str:
+        return hash(key_of(value))
+    return _hash(value, effort)
 
 
 KEY_TRUE: Final = Key(True)
@@ -152,26 +167,53 @@ def make_object(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     return {key_of(key): value for key, value in pairs}
 
 
-def equal(left: Any, right: Any) -> bool:
-    """Rego's equality: by value and type; 1 equals 1.0, and ``true`` never equals 1."""
+def equal(left: Any, right: Any, effort: Effort | None = None) -> bool:
+    """Rego's equality: by value and type; 1 equals 1.0, and ``true`` never equals 1. Raises StepLimitError where the
+    values are too large."""
     kind = type(left)
     if kind is not type(right):
         return kind in NUMBERS and type(right) in NUMBERS and compare_numbers(left, right) == 0
     if kind in _SCALARS:
         return bool(left == right)
-    if kind is list:
-        return len(left) == len(right) and all(map(equal, left, right))
-    if kind is dict:
-        if len(left) != len(right):
-            return False
-        for key, item in left.items():
-            other = right.get(key, UNDEFINED)
-            if other is UNDEFINED or not equal(item, other):
-                return False
+    if kind not in _CONTAINERS:
+        raise InputError(f"{kind.__name__} is not a JSON value")
+    if left is right:
         return True
-    if kind is Set:
-        return bool(left.keys == right.keys)
-    raise InputError(f"{kind.__name__} is not a JSON value")
+    if len(left) != len(right):
+        return False
+    effort = effort or Effort()
+    effort.visit(len(left))
+    if kind is list:
+        return all(map(equal, left, right, repeat(effort)))
+    theirs = right if kind is dict else right.keys
+    found = _matching(left if kind is dict else left.keys, theirs, effort)
+    if found is None:
+        return False
+    return kind is Set or all(equal(left[key], right[other], effort) for key, other in found)
+
+
+def _matching(ours: Iterable[Any], theirs: Any, effort: Effort) -> Iterable[tuple[Any, Any]] | None:
+    """Each key with its equal among the others' keys; None where one has none. Keys that are containers are found by
+    hash and compared on the same effort, since they may be containers of containers."""
+    by_hash: dict[int, list[Any]] | None = None
+    found: list[tuple[Any, Any]] = []
+    for key in ours:
+        if type(key) is not Key:
+            if key not in theirs:
+                return None
+            found.append((key, key))
+            continue
+        if by_hash is None:
+            by_hash = {}
+            for other in theirs:
+                if type(other) is Key:
+                    by_hash.setdefault(hash(other), []).append(other)
+        near = by_hash.get(hash(key), ())
+        match = next((other for other in near if equal(key.value, other.value, effort)), None)
+        if match is None:
+            return None
+        found.append((key, match))
+    return found
 
 
 def compare_numbers(left: Any, right: Any) -> int:
@@ -184,17 +226,9 @@ def compare_numbers(left: Any, right: Any) -> int:
     return bool(left > right) - bool(left < right)
 
 
-_RANKS: Final = {
-    type(None): 0,
-    bool: 1,
-    int: 2,
-    float: 2,
-    Decimal: 2,
-    str: 3,
-    list: 5,
-    dict: 6,
-    Set: 7,
-}
+_RANKS: Final = dict(
+    zip((type(None), bool, int, float, Decimal, str, list, dict, Set), (0, 1, 2, 2, 2, 3, 5, 6, 7), strict=True)
+)
 
 
 def rank(value: Any) -> int:
@@ -205,8 +239,9 @@ def rank(value: Any) -> int:
         raise InputError(f"{type(value).__name__} is not a JSON value") from None
 
 
-def compare(left: Any, right: Any) -> int:
-    """-1, 0 or 1 in OPA's total order: null < booleans < numbers < strings < arrays < objects < sets."""
+def compare(left: Any, right: Any, effort: Effort | None = None) -> int:
+    """-1, 0 or 1 in OPA's total order: null < booleans < numbers < strings < arrays < objects < sets. Raises
+    StepLimitError where the values are too large."""
     place = rank(left)
     other = rank(right)
     if place != other:
@@ -215,53 +250,53 @@ def compare(left: Any, right: Any) -> int:
         return compare_numbers(left, right)
     if place in {1, 3}:
         return bool(left > right) - bool(left < right)
+    if left is right:
+        return 0
+    effort = effort or Effort()
     if place == 5:
-        return _compare_sequences(left, right)
+        return _compare_sequences(left, right, effort)
     if place == 6:
-        return _compare_objects(left, right)
-    if place == 7:
-        return _compare_sequences(left.sorted(), right.sorted())
-    return 0
+        return _compare_objects(left, right, effort)
+    return _compare_sequences(left.sorted(), right.sorted(), effort)
 
 
-def _compare_sequences(left: list[Any], right: list[Any]) -> int:
+def _compare_sequences(left: list[Any], right: list[Any], effort: Effort) -> int:
+    effort.visit(min(len(left), len(right)))
     for one, two in zip(left, right, strict=False):
-        found = compare(one, two)
+        found = compare(one, two, effort)
         if found:
             return found
     return (len(left) > len(right)) - (len(left) < len(right))
 
 
-def _compare_objects(left: dict[Any, Any], right: dict[Any, Any]) -> int:
+def _compare_objects(left: dict[Any, Any], right: dict[Any, Any], effort: Effort) -> int:
+    effort.visit(len(left) + len(right))
     left_keys, right_keys = sorted_keys(left), sorted_keys(right)
     for one, two in zip(left_keys, right_keys, strict=False):
-        found = compare(value_of(one), value_of(two)) or compare(left[one], right[two])
+        found = compare(value_of(one), value_of(two), effort) or compare(left[one], right[two], effort)
         if found:
             return found
     return (len(left) > len(right)) - (len(left) < len(right))
 
 
-_order = cmp_to_key(compare)
-
-
-def _sort_key(value: Any) -> tuple[Any, ...]:
+def _sort_key(value: Any, effort: Effort) -> tuple[Any, ...]:
     """A tuple that Python orders as `compare` orders the value. Raises TypeError where there is none."""
     kind = type(value)
     place = rank(value)
     if kind is str or kind is int or kind is bool:
         return (place, value)
     if kind is dict:
+        effort.visit(len(value))
         flat: list[Any] = [place]
         for key in sorted(value):
             if type(key) is not str:
                 raise TypeError(type(key))
             item = value[key]
-            flat += (key, (3, item) if type(item) is str else _sort_key(item))
+            flat += (key, (3, item) if type(item) is str else _sort_key(item, effort))
         return tuple(flat)
-    if kind is list:
-        return (place, *map(_sort_key, value))
-    if kind is Set:
-        return (place, *map(_sort_key, value.sorted()))
+    if kind is list or kind is Set:
+        effort.visit(len(value))
+        return (place, *[_sort_key(item, effort) for item in value])
     if value is None:
         return (place,)
     if kind is float and -_EXACT < value < _EXACT:
@@ -269,15 +304,17 @@ def _sort_key(value: Any) -> tuple[Any, ...]:
     raise TypeError(kind)
 
 
-def sort_values(values: list[Any]) -> list[Any]:
-    """A new list in Rego's order."""
+def sort_values(values: Iterable[Any], effort: Effort | None = None) -> list[Any]:
+    """A new list in Rego's order. Raises StepLimitError where the values are too large."""
+    values = list(values)
     kinds = set(map(type, values))
     if len(kinds) <= 1 and kinds <= _PLAIN:
         return sorted(values)
+    effort = effort or Effort()
     try:
-        return sorted(values, key=_sort_key)
+        return sorted(values, key=partial(_sort_key, effort=effort))
     except TypeError:
-        return sorted(values, key=_order)
+        return sorted(values, key=cmp_to_key(partial(compare, effort=effort)))
 
 
 def sorted_keys(obj: dict[Any, Any]) -> list[Any]:
@@ -286,7 +323,9 @@ def sorted_keys(obj: dict[Any, Any]) -> list[Any]:
         return list(obj)
     if set(map(type, obj)) == {str}:
         return sorted(obj)
-    return sorted(obj, key=lambda key: _order(value_of(key)))
+    effort = Effort()
+    order = cmp_to_key(lambda left, right: compare(value_of(left), value_of(right), effort))
+    return sorted(obj, key=order)
 
 
 _NAMES: Final = {

@@ -42,6 +42,14 @@ CASES: dict[str, Any] = {
     'strings.replace_n({"a": "b", "b": "a"}, "abc")': "bac",
     'strings.any_prefix_match(["abc", "x"], {"ab"})': True,
     'strings.reverse("héx")': "xéh",
+    'strings.split_n("a.b.c", ".", 2)': ["a", "b"],
+    'strings.split_n("a.b.c", ".", -2)': ["b", "c"],
+    'strings.split_n("a.b.c", ".", 0)': [],
+    'uuid.parse("(00000000-0000-4000-8000-000000000000)").version': 4,
+    'uri.is_valid("http://exa%6dple.com/")': False,
+    'uri.parse("http://[fe80::1%25en0]/").hostname': "fe80::1%en0",
+    'yaml.unmarshal("a: 1\\n---\\nb: 2\\n")': {"a": 1},
+    'lower("ΑΣ")': "ασ",
     # sprintf as Go writes it
     'sprintf("%d %s %v %5d|%-5s|%05d %x %q", [1, "a", [1, "b"], 42, "x", 7, 255, "q\\""])': (
         '1 a [1, "b"]    42|x    |00007 ff "q\\""'

@@ -73,12 +73,63 @@ def test_every_unsafe_variable_of_every_file_is_reported_at_once() -> None:
 def test_optional_keywords_need_the_capability_and_the_import() -> None:
     """``and`` is a variable like any other until a policy imports the keyword and the loader allows it."""
     text = "package t\nimport future.keywords.and\np if input.a and input.b"
-    with pytest.raises(rego.CompileError, match="unexpected keyword"):
-        rego.compile({"t.rego": text})
-    allowed = rego.Capabilities(future_keywords=frozenset({"not", "and", "or"}))
-    program = rego.compile({"t.rego": text}, capabilities=allowed)
+    older = rego.Capabilities(future_keywords=frozenset({"not"}))
+    for refused in (text, text.replace("future.keywords.and", "rego.v2")):
+        with pytest.raises(rego.CompileError, match="must be"):
+            rego.compile({"t.rego": refused}, capabilities=older)
+    with pytest.raises(rego.CompileError, match="unexpected ident"):
+        rego.compile({"t.rego": "package t\np if input.a and input.b"})
+    program = rego.compile({"t.rego": text})
     assert program.eval("data.t.p", {"a": True, "b": True}) is True
     assert program.eval("data.t.p", {"a": True, "b": False}) is rego.UNDEFINED
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "row"),
+    [
+        ('p if 1 == "a"', "rego_type_error", 2),
+        ('p if {\n\tx := count(input.xs)\n\tx == "1"\n}', "rego_type_error", 4),
+        ("p if not {} == set()", "rego_type_error", 2),
+        ("f(1 + 1) := 7", "rego_compile_error", 2),
+    ],
+)
+def test_what_can_never_hold_is_a_load_error(rule: str, code: str, row: int) -> None:
+    """Equality between constants of two types, and calls among the arguments of a head, as ``opa check`` says."""
+    with pytest.raises(rego.CompileError) as caught:
+        rego.compile({"t.rego": f"package t\n{rule}"})
+    assert [(each.code, each.row) for each in caught.value.errors] == [(code, row)]
+
+
+def test_the_right_side_of_an_assignment_sees_the_outer_variable() -> None:
+    """``x := 2 * x`` in a comprehension declares a new ``x`` from the one around it."""
+    text = "package t\np := y if {\n\tx := 2\n\ty := [x | x := 2 * x]\n}"
+    assert rego.compile({"t.rego": text}).eval("data.t.p") == [4]
+    with pytest.raises(rego.CompileError, match="var x referenced above"):
+        rego.compile({"t.rego": "package t\np if x := 2 * x"})
+
+
+@pytest.mark.parametrize(("text", "value"), [(".5", 0.5), ("-.5", -0.5), ("1-.5", 0.5), (".007", 0.007)])
+def test_numbers_may_begin_with_their_point(text: str, value: float) -> None:
+    """As OPA's parser reads them."""
+    assert rego.compile({"t.rego": f"package t\np := {text}"}).eval("data.t.p") == value
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ("input.a and (input.b or input.c)", True),
+        ("(input.a and input.b) or (input.b and input.c)", rego.UNDEFINED),
+        ("not (input.b or input.a == 2)", True),
+        ("(((input.b or input.c)))", True),
+        ("(input.b with input.b as true) and input.c", True),
+        ("(input.b or input.c with input.c as false)", rego.UNDEFINED),
+        ("(input.a == true) and (input.c)", True),
+    ],
+)
+def test_parentheses_group_operands_of_and_and_or(body: str, value: object) -> None:
+    """A group is an operand of its own; ``with`` inside it holds for the whole group, and a term stays a term."""
+    text = f"package t\nimport rego.v2\np if {{ {body} }}"
+    assert rego.compile({"t.rego": text}).eval("data.t.p", {"a": True, "b": False, "c": True}) == value
 
 
 def test_a_refused_builtin_is_chosen_by_the_capabilities() -> None:

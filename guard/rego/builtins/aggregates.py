@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import repeat
 from typing import Any
 
 from guard.rego import numbers
-from guard.rego.runtime import BuiltinFailure
+from guard.rego.runtime import BuiltinFailure, Context
 from guard.rego.values import NUMBERS, UNDEFINED, Set, compare, equal, key_of, sort_values
 
 from .registry import builtin
@@ -27,63 +28,66 @@ def _numbers(values: Any) -> list[Any]:
     return found
 
 
-@builtin("sum", "array | set -> number")
-def _sum(values: Any) -> Any:
+@builtin("sum", "array | set -> number", context=True)
+def _sum(ctx: Context, values: Any) -> Any:
     found = _numbers(values)
     if all(type(value) is int for value in found) and sum(map(abs, found)) < 1 << numbers.PRECISION:
         return sum(found)
     total = Fraction(0)
     for value in found:
+        ctx.budget.charge(1)
         total = numbers.round_binary(total + numbers.binary(value))
     return numbers.from_binary(total)
 
 
-@builtin("product", "array | set -> number")
-def _product(values: Any) -> Any:
+@builtin("product", "array | set -> number", context=True)
+def _product(ctx: Context, values: Any) -> Any:
     found = Fraction(1)
     for value in _numbers(values):
+        ctx.budget.charge(1)
         found = numbers.check_size(numbers.round_binary(found * numbers.binary(value)))
     return numbers.from_binary(found)
 
 
-@builtin("max", "array | set -> any")
-def _max(values: Any) -> Any:
+@builtin("max", "array | set -> any", context=True)
+def _max(ctx: Context, values: Any) -> Any:
     if type(values) is Set:
         return values.sorted()[-1] if len(values) else UNDEFINED
-    found = UNDEFINED
+    found, effort = UNDEFINED, ctx.budget.effort()
     for value in values:
-        if found is UNDEFINED or compare(value, found) > 0:
+        if found is UNDEFINED or compare(value, found, effort) > 0:
             found = value
     return found
 
 
-@builtin("min", "array | set -> any")
-def _min(values: Any) -> Any:
+@builtin("min", "array | set -> any", context=True)
+def _min(ctx: Context, values: Any) -> Any:
     if type(values) is Set:
         # OPA starts from null, so that null is never less than another member.
         members = values.sorted()
         return members[members[0] is None and len(members) > 1] if members else UNDEFINED
-    found = UNDEFINED
+    found, effort = UNDEFINED, ctx.budget.effort()
     for value in values:
-        if found is UNDEFINED or compare(value, found) < 0:
+        if found is UNDEFINED or compare(value, found, effort) < 0:
             found = value
     return found
 
 
-@builtin("sort", "array | set -> array")
-def _sort(values: Any) -> list[Any]:
-    return sort_values(values) if type(values) is list else list(values.sorted())
+@builtin("sort", "array | set -> array", context=True)
+def _sort(ctx: Context, values: Any) -> list[Any]:
+    return sort_values(values, ctx.budget.effort()) if type(values) is list else list(values.sorted())
 
 
-@builtin("internal.member_2", "any, any -> boolean")
-def _member(value: Any, collection: Any) -> bool:
+@builtin("internal.member_2", "any, any -> boolean", context=True)
+def _member(ctx: Context, value: Any, collection: Any) -> bool:
     kind = type(collection)
     if kind is Set:
         return key_of(value) in collection.keys
+    effort = ctx.budget.effort()
     if kind is list:
-        return any(equal(value, item) for item in collection)
+        return any(map(equal, repeat(value), collection, repeat(effort)))
     if kind is dict:
-        return any(equal(value, item) for item in collection.values())
+        return any(map(equal, repeat(value), collection.values(), repeat(effort)))
     return False
 
 

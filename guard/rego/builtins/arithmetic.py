@@ -146,7 +146,10 @@ def _shift(value: Any) -> int:
 
 @builtin("bits.lsh", "number, number -> number")
 def _bits_lsh(value: Any, count: Any) -> int:
-    return big_integer(value, 1) << _shift(count)
+    found, shift = big_integer(value, 1), _shift(count)
+    if found and found.bit_length() + shift > numbers.MAX_BITS:
+        raise BuiltinFailure("number too big")
+    return found << shift
 
 
 @builtin("bits.rsh", "number, number -> number")

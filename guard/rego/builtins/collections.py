@@ -114,13 +114,13 @@ def _keys(value: Any) -> set[Any]:
     return set(value)
 
 
-@builtin("object.remove", "object, object | set | array -> object")
+@builtin("object.remove", "object, object | set | array -> any")
 def _object_remove(obj: dict[Any, Any], keys: Any) -> dict[Any, Any]:
     gone = _keys(keys)
     return {key: value for key, value in obj.items() if key not in gone}
 
 
-@builtin("object.filter", "object, object | set | array -> object")
+@builtin("object.filter", "object, object | set | array -> any")
 def _object_filter(obj: dict[Any, Any], keys: Any) -> dict[Any, Any]:
     kept = _keys(keys)
     return {key: value for key, value in obj.items() if key in kept}
@@ -136,12 +136,12 @@ def _merged(left: Any, right: Any) -> Any:
     return found
 
 
-@builtin("object.union", "object, object -> object")
+@builtin("object.union", "object, object -> any", deep=True)
 def _object_union(left: dict[Any, Any], right: dict[Any, Any]) -> Any:
     return _merged(left, right)
 
 
-@builtin("object.union_n", "array -> object")
+@builtin("object.union_n", "array -> any", deep=True)
 def _object_union_n(objects: list[Any]) -> Any:
     found: Any = {}
     for obj in objects:
@@ -152,7 +152,7 @@ def _object_union_n(objects: list[Any]) -> Any:
     return found
 
 
-@builtin("object.subset", "object | set | array, object | set | array -> boolean")
+@builtin("object.subset", "object | set | array, object | set | array -> any", deep=True)
 def _object_subset(whole: Any, part: Any) -> bool:
     kinds = (type(whole), type(part))
     if kinds == (list, Set):

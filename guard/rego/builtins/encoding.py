@@ -127,15 +127,20 @@ def _json_marshal(ctx: Context, value: Any) -> str:
     return compact(to_json(value, exact=True, budget=ctx.budget))
 
 
-@builtin("json.unmarshal", "string -> any")
-def _json_unmarshal(text: str) -> Any:
+_CHARACTERS_PER_STEP = 8
+
+
+@builtin("json.unmarshal", "string -> any", context=True)
+def _json_unmarshal(ctx: Context, text: str) -> Any:
+    ctx.budget.charge(len(text) // _CHARACTERS_PER_STEP)
     return parse_json(text)
 
 
-@builtin("json.is_valid", "any -> boolean")
-def _json_is_valid(text: Any) -> bool:
+@builtin("json.is_valid", "any -> boolean", context=True)
+def _json_is_valid(ctx: Context, text: Any) -> bool:
     if type(text) is not str:
         return False
+    ctx.budget.charge(len(text) // _CHARACTERS_PER_STEP)
     try:
         parse_json(text)
     except BuiltinFailure:
@@ -143,7 +148,7 @@ def _json_is_valid(text: Any) -> bool:
     return True
 
 
-@builtin("json.marshal_with_options", "any, object -> string")
+@builtin("json.marshal_with_options", "any, object -> string", deep=True)
 def _json_marshal_with_options(value: Any, options: dict[Any, Any]) -> str:
     for key in sorted_keys(options):
         chosen = options[key]
@@ -217,7 +222,7 @@ def parse_yaml(ctx: Context, text: str) -> Any:
     try:
         loader = _Loader(text)
         loader.budget = ctx.budget
-        value = loader.get_data() if loader.check_data() else None
+        value = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
         while loader.check_node():  # the documents after the first count for nothing, but must be YAML
             loader.get_node()
         return _yaml_value(value, [_MAX_NODES])
@@ -228,10 +233,11 @@ def parse_yaml(ctx: Context, text: str) -> Any:
         raise BuiltinFailure(f"yaml: line {row}: {problem.replace('expected', 'did not find expected')}") from None
 
 
-@builtin("yaml.marshal", "any -> string")
-def _yaml_marshal(value: Any) -> str:
-    plain = json.loads(compact(to_json(value, exact=True)))
-    return yaml_text(plain)
+@builtin("yaml.marshal", "any -> string", context=True, deep=True)
+def _yaml_marshal(ctx: Context, value: Any) -> str:
+    text = compact(to_json(value, exact=True))
+    ctx.budget.charge(len(text))
+    return yaml_text(json.loads(text))
 
 
 @builtin("yaml.unmarshal", "string -> any", context=True)
@@ -253,8 +259,9 @@ def _yaml_is_valid(ctx: Context, text: Any) -> bool:
 # -- URLs -------------------------------------------------------------------------------------------------------------
 
 
-@builtin("urlquery.encode", "string -> string")
-def _urlquery_encode(text: str) -> str:
+@builtin("urlquery.encode", "string -> string", context=True)
+def _urlquery_encode(ctx: Context, text: str) -> str:
+    ctx.budget.charge(len(text) // _CHARACTERS_PER_STEP)
     return urllib.parse.quote_plus(text, safe="")
 
 
@@ -284,8 +291,9 @@ def _urlquery_encode_object(obj: dict[Any, Any]) -> str:
     return urllib.parse.urlencode(pairs)
 
 
-@builtin("urlquery.decode_object", "string -> object")
-def _urlquery_decode_object(text: str) -> dict[str, list[str]]:
+@builtin("urlquery.decode_object", "string -> object", context=True)
+def _urlquery_decode_object(ctx: Context, text: str) -> dict[str, list[str]]:
+    ctx.budget.charge(len(text) // _CHARACTERS_PER_STEP + text.count("&"))
     found: dict[str, list[str]] = {}
     for part in text.split("&"):
         if ";" in part:

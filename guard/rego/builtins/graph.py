@@ -10,6 +10,8 @@ from guard.rego.values import Set, key_of, sorted_keys, value_of
 
 from .registry import builtin, relation
 
+_COLLECTIONS = frozenset({dict, list, Set})
+
 
 def _vertices(value: Any) -> list[Any]:
     return value if type(value) is list else value.sorted() if type(value) is Set else []
@@ -25,6 +27,7 @@ def _reachable(ctx: Context, graph: dict[Any, Any], initial: Any) -> Set:
         if node in reached or node not in graph:
             continue
         reached.add(node)
+        ctx.budget.charge(len(graph[node]) if type(graph[node]) in _COLLECTIONS else 0)
         queue.extend(key_of(neighbour) for neighbour in _vertices(graph[node]))
     return Set(reached)
 
@@ -40,8 +43,8 @@ def _reachable_paths(ctx: Context, graph: dict[Any, Any], initial: Any) -> Set:
             found.add(key_of([start]))
         stack = [(neighbour, [start], frozenset({key_of(start)})) for neighbour in edges]
         while stack:
-            ctx.budget.charge(1)
             node, path, seen = stack.pop()
+            ctx.budget.charge(1 + len(path) // 8)
             if key_of(node) not in graph:
                 found.add(key_of(path))
                 continue
@@ -61,18 +64,29 @@ def _reachable_paths(ctx: Context, graph: dict[Any, Any], initial: Any) -> Set:
 
 def _walk(ctx: Context, value: Any) -> Iterator[list[Any]]:
     """[path, value] of a value and of everything inside it, parents first."""
-    stack: list[tuple[list[Any], Any]] = [([], value)]
+    yield [[], value]
+    stack: list[tuple[list[Any], Iterator[tuple[Any, Any]]]] = [([], _items(value))]
     while stack:
-        path, found = stack.pop()
+        above, items = stack[-1]
+        part = next(items, None)
+        if part is None:
+            stack.pop()
+            continue
+        path = [*above, part[0]]
         ctx.budget.charge(1 + len(path) // 16)
-        yield [path, found]
-        kind = type(found)
-        if kind is dict:
-            stack += [([*path, value_of(key)], found[key]) for key in reversed(sorted_keys(found))]
-        elif kind is list:
-            stack += [([*path, at], found[at]) for at in range(len(found) - 1, -1, -1)]
-        elif kind is Set:
-            stack += [([*path, item], item) for item in reversed(found.sorted())]
+        yield [path, part[1]]
+        if type(part[1]) in _COLLECTIONS:
+            stack.append((path, _items(part[1])))
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """The keys and values of a collection in Rego's order; nothing for what is none."""
+    kind = type(value)
+    if kind is dict:
+        return ((value_of(key), value[key]) for key in sorted_keys(value))
+    if kind is list:
+        return enumerate(value)
+    return ((item, item) for item in value.sorted()) if kind is Set else iter(())
 
 
 relation("walk", "any -> array", _walk)

@@ -13,7 +13,7 @@ from .registry import builtin
 from .strings import combinations
 
 
-@builtin("internal.template_string", "array -> string", context=True)
+@builtin("internal.template_string", "array -> string", context=True, deep=True)
 def _template_string(_: Context, operands: list[Any]) -> str:
     lines = list(combinations(operands))
     if len(lines) > 1:

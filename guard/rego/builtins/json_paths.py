@@ -10,6 +10,8 @@ from guard.rego.values import UNDEFINED, Set, equal, key_of, type_name, value_of
 from .collections import step
 from .registry import builtin, operand_error
 
+_COLLECTIONS = frozenset({dict, list, Set})
+
 
 def parse_path(path: Any) -> list[Any]:
     """The segments of a pointer or an array of segments."""
@@ -40,7 +42,7 @@ def _paths(value: Any) -> dict[Any, Any]:
     return root
 
 
-@builtin("json.remove", "object, any -> object")
+@builtin("json.remove", "object, any -> any")
 def _json_remove(obj: dict[Any, Any], paths: Any) -> Any:
     return _without(obj, _paths(paths))
 
@@ -64,7 +66,7 @@ def _without(value: Any, paths: Any) -> Any:
     return value
 
 
-@builtin("json.filter", "object, any -> object")
+@builtin("json.filter", "object, any -> any")
 def _json_filter(obj: dict[Any, Any], paths: Any) -> Any:
     found = _only(obj, _paths(paths))
     return {} if found is UNDEFINED else found
@@ -97,6 +99,7 @@ def _json_patch(ctx: Context, document: Any, operations: list[Any]) -> Any:
         if type(operation) is not dict:
             message = "must be an array of JSON-Patch objects, but at least one element is not an object"
             raise BuiltinFailure(message)
+        ctx.budget.charge(len(document) >> 4 if type(document) in _COLLECTIONS else 0)
         document = _apply(document, operation)
     return document
 

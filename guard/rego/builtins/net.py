@@ -128,8 +128,12 @@ def _mergeable(text: Any) -> Network:
     return ipaddress.ip_network(f"{ip}/{bits}", strict=False)
 
 
-@builtin("net.cidr_merge", "array | set -> set")
-def _cidr_merge(values: Any) -> Set:
+_MERGE_COST = 32
+
+
+@builtin("net.cidr_merge", "array | set -> set", context=True)
+def _cidr_merge(ctx: Context, values: Any) -> Set:
+    ctx.budget.charge(len(values) * _MERGE_COST)
     networks = [_mergeable(value) for value in (values if type(values) is list else values.sorted())]
     fours = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]
     sixes = [each for each in networks if isinstance(each, ipaddress.IPv6Network)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from guard.rego.runtime import BuiltinFailure
+from guard.rego.runtime import BuiltinFailure, Context
 from guard.rego.values import type_name
 
 from .arithmetic import integer
@@ -18,6 +18,7 @@ from .strings import check_length
 
 _EXPAND = re.compile(r"\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
 _KEPT = 1024
+_MAX_WILDCARDS = 500
 
 
 @lru_cache(maxsize=_KEPT)
@@ -35,8 +36,8 @@ def compile_pattern(pattern: str) -> Any:
         raise BuiltinFailure(f"error parsing regexp: {text}") from None
 
 
-def matches(pattern: Any, text: str, limit: int = -1) -> Iterator[Any]:
-    """Successive matches; an empty one next to the match before it does not count, as in Go."""
+def matches(ctx: Context, pattern: Any, text: str, limit: int = -1) -> Iterator[Any]:
+    """Successive matches, a step each; an empty one next to the match before it does not count, as in Go."""
     if limit == 0:
         return
     count, end = 0, -1
@@ -44,6 +45,7 @@ def matches(pattern: Any, text: str, limit: int = -1) -> Iterator[Any]:
         if match.start() == match.end() == end:
             continue
         end = match.end()
+        ctx.budget.charge(1)
         yield match
         count += 1
         if count == limit:
@@ -66,25 +68,25 @@ def _match(pattern: str, text: str) -> bool:
     return compile_pattern(pattern).search(text) is not None
 
 
-@builtin("regex.find_n", "string, string, number -> array")
-def _find_n(pattern: str, text: str, limit: Any) -> list[str]:
-    return [match.group() for match in matches(compile_pattern(pattern), text, integer(limit, 3))]
+@builtin("regex.find_n", "string, string, number -> array", context=True)
+def _find_n(ctx: Context, pattern: str, text: str, limit: Any) -> list[str]:
+    return [match.group() for match in matches(ctx, compile_pattern(pattern), text, integer(limit, 3))]
 
 
-@builtin("regex.find_all_string_submatch_n", "string, string, number -> array")
-def _find_submatches(pattern: str, text: str, limit: Any) -> list[list[str]]:
-    found = matches(compile_pattern(pattern), text, integer(limit, 3))
+@builtin("regex.find_all_string_submatch_n", "string, string, number -> array", context=True)
+def _find_submatches(ctx: Context, pattern: str, text: str, limit: Any) -> list[list[str]]:
+    found = matches(ctx, compile_pattern(pattern), text, integer(limit, 3))
     return [[match.group(), *[group or "" for group in match.groups()]] for match in found]
 
 
-@builtin("regex.split", "string, string -> array")
-def _split(pattern: str, text: str) -> list[str]:
+@builtin("regex.split", "string, string -> array", context=True)
+def _split(ctx: Context, pattern: str, text: str) -> list[str]:
     compiled = compile_pattern(pattern)
     if pattern and not text:
         return [""]
     parts: list[str] = []
     begin = end = 0
-    for match in matches(compiled, text):
+    for match in matches(ctx, compiled, text):
         end = match.start()
         if match.end() != 0:
             parts.append(text[begin:end])
@@ -92,11 +94,11 @@ def _split(pattern: str, text: str) -> list[str]:
     return parts if end == len(text) else [*parts, text[begin:]]
 
 
-@builtin("regex.replace", "string, string, string -> string")
-def _replace(text: str, pattern: str, value: str) -> str:
+@builtin("regex.replace", "string, string, string -> string", context=True)
+def _replace(ctx: Context, text: str, pattern: str, value: str) -> str:
     parts: list[str] = []
     begin, size = 0, len(text)
-    for match in matches(compile_pattern(pattern), text):
+    for match in matches(ctx, compile_pattern(pattern), text):
         parts += [text[begin : match.start()], expand(value, match)]
         size += len(parts[-1])
         check_length(size)
@@ -198,6 +200,8 @@ def glob_pattern(pattern: str, separators: str) -> str:
             out.append(_literal(char))
     if depth:
         raise BuiltinFailure("unexpected end of input")
+    if sum(each.endswith("*") for each in out) > _MAX_WILDCARDS:
+        raise BuiltinFailure("too many wildcards")
     return "".join(out)
 
 

@@ -24,6 +24,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "set": (Set,),
 }
+_SIZED = frozenset({str, list, dict, Set})
+_FREE = 512
 ANY = frozenset(kind for kinds in _TYPES.values() for kind in kinds)
 
 
@@ -94,16 +96,18 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def builtin(
-    name: str, signature: str, *, context: bool = False, lenient: bool = False
+    name: str, signature: str, *, context: bool = False, lenient: bool = False, deep: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a Python function as a built-in. With ``context`` it takes the evaluation's context first. A
-    ``lenient`` one is given operands of any type, and the signature only holds at load."""
+    ``lenient`` one is given operands of any type, and the signature only holds at load. A ``deep`` one walks or writes
+    the whole of its operands, so that each of their parts is charged before it runs. What any of them makes is charged
+    afterwards."""
     inputs, _, result = signature.rpartition("->")
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         operands = _operands(inputs)
         taken = (Operand(ANY, ("any",)),) * len(operands) if lenient else operands
-        call = _guarded(name, function, taken, context=context)
+        call = _guarded(name, function, taken, context=context, deep=deep)
         BUILTINS[name] = Builtin(name, operands, result.strip(), call)
         return function
 
@@ -123,13 +127,21 @@ def unfit(error: Exception) -> BuiltinFailure:
     return BuiltinFailure(str(error))
 
 
+def _paid(ctx: Context, found: Any) -> Any:
+    """A result, charged where it is large."""
+    if type(found) in _SIZED and len(found) > _FREE:
+        ctx.budget.pay_result(found)
+    return found
+
+
 def _guarded(
-    name: str, function: Callable[..., Any], operands: tuple[Operand, ...], *, context: bool
+    name: str, function: Callable[..., Any], operands: tuple[Operand, ...], *, context: bool, deep: bool
 ) -> Callable[..., Any]:
-    """The function with its operands checked and its failures turned into undefined or an error."""
+    """The function with its operands checked, its result charged, its failures turned into undefined or an error."""
     kinds = [operand.kinds for operand in operands]
 
-    def fail(ctx: Context, loc: Location, failure: BuiltinFailure) -> Any:
+    def fail(ctx: Context, loc: Location, error: Exception) -> Any:
+        failure = error if isinstance(error, BuiltinFailure) else unfit(error)
         failure.message = f"{name}: {failure.message}"
         return ctx.failed(failure, loc)
 
@@ -139,18 +151,19 @@ def _guarded(
                 return fail(ctx, loc, operand_error(position + 1, operand.names, arg))
         raise AssertionError(name)
 
-    if context or len(kinds) not in {1, 2}:
+    if context or deep or len(kinds) not in {1, 2}:
 
         def call(ctx: Context, loc: Location, *args: Any) -> Any:
             for arg, allowed in zip(args, kinds, strict=True):
                 if type(arg) not in allowed:
                     return wrong(ctx, loc, args)
+                if deep and type(arg) in _SIZED:
+                    ctx.budget.pay(arg)
             try:
-                return function(ctx, *args) if context else function(*args)
-            except BuiltinFailure as failure:
-                return fail(ctx, loc, failure)
-            except (OverflowError, ValueError) as error:
-                return fail(ctx, loc, unfit(error))
+                found = function(ctx, *args) if context else function(*args)
+            except (BuiltinFailure, OverflowError, ValueError) as error:
+                return fail(ctx, loc, error)
+            return _paid(ctx, found)
 
         return call
     if len(kinds) == 1:
@@ -160,11 +173,10 @@ def _guarded(
             if type(arg) not in only:
                 return wrong(ctx, loc, (arg,))
             try:
-                return function(arg)
-            except BuiltinFailure as failure:
-                return fail(ctx, loc, failure)
-            except (OverflowError, ValueError) as error:
-                return fail(ctx, loc, unfit(error))
+                found = function(arg)
+            except (BuiltinFailure, OverflowError, ValueError) as error:
+                return fail(ctx, loc, error)
+            return found if type(found) not in _SIZED else _paid(ctx, found)
 
         return call_one
     first, second = kinds
@@ -173,10 +185,9 @@ def _guarded(
         if type(left) not in first or type(right) not in second:
             return wrong(ctx, loc, (left, right))
         try:
-            return function(left, right)
-        except BuiltinFailure as failure:
-            return fail(ctx, loc, failure)
-        except (OverflowError, ValueError) as error:
-            return fail(ctx, loc, unfit(error))
+            found = function(left, right)
+        except (BuiltinFailure, OverflowError, ValueError) as error:
+            return fail(ctx, loc, error)
+        return found if type(found) not in _SIZED else _paid(ctx, found)
 
     return call_two

@@ -38,7 +38,7 @@ def _schema(ctx: Context, source: Any) -> Schema:
         raise BuiltinFailure(str(error)) from None
 
 
-@builtin("json.verify_schema", "string | object -> array", context=True, lenient=True)
+@builtin("json.verify_schema", "string | object -> array", context=True, lenient=True, deep=True)
 def _verify_schema(ctx: Context, schema: Any) -> list[Any]:
     try:
         _schema(ctx, schema)
@@ -47,7 +47,7 @@ def _verify_schema(ctx: Context, schema: Any) -> list[Any]:
     return [True, None]
 
 
-@builtin("json.match_schema", "string | object, string | object -> array", context=True, lenient=True)
+@builtin("json.match_schema", "string | object, string | object -> array", context=True, lenient=True, deep=True)
 def _match_schema(ctx: Context, document: Any, schema: Any) -> list[Any]:
     from guard.rego.jsonschema.validate import Validator
 

@@ -9,6 +9,7 @@ from guard.rego.runtime import BuiltinFailure
 
 from .registry import builtin
 
+_MAX_LENGTH = 10_000
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PART = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
@@ -17,7 +18,7 @@ _VERSION = re.compile(
 
 
 def _parse(text: str) -> tuple[Any, ...] | None:
-    match = _VERSION.match(text)
+    match = _VERSION.match(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
         return None
     parts = match.group(4).split(".") if match.group(4) else []

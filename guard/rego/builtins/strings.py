@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -19,13 +19,14 @@ from .registry import builtin
 GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
-MAX_LENGTH = 1 << 26
+_CHUNK = 4096
+_MAX_COMBINATIONS = 10_000
 _COMPARISONS_PER_STEP = 256
 
 
 def check_length(size: int) -> None:
-    """Refuse to build a string of more than 64 Mi code points."""
-    if size > MAX_LENGTH:
+    """Refuse to build a string of more than 16 Mi code points."""
+    if size > gofmt.MAX_LENGTH:
         raise BuiltinFailure("the result is too long")
 
 
@@ -62,14 +63,25 @@ def _endswith(text: str, suffix: str) -> bool:
     return text.endswith(suffix)
 
 
-@builtin("lower", "string -> string")
-def _lower(text: str) -> str:
-    return text.lower() if text.isascii() else "".join(char.lower()[:1] for char in text)
+def _cased(ctx: Context, text: str, change: Callable[[str], str]) -> str:
+    """Each character changed for itself, as Go does: no context, no character that becomes two."""
+    parts: list[str] = []
+    for start in range(0, len(text), _CHUNK):
+        ctx.budget.charge(_CHUNK >> 6)
+        parts.append("".join(map(change, text[start : start + _CHUNK])))
+    return "".join(parts)
 
 
-@builtin("upper", "string -> string")
-def _upper(text: str) -> str:
-    return text.upper() if text.isascii() else "".join(up if len(up := char.upper()) == 1 else char for char in text)
+@builtin("lower", "string -> string", context=True)
+def _lower(ctx: Context, text: str) -> str:
+    return text.lower() if text.isascii() else _cased(ctx, text, lambda char: char.lower()[:1])
+
+
+@builtin("upper", "string -> string", context=True)
+def _upper(ctx: Context, text: str) -> str:
+    return (
+        text.upper() if text.isascii() else _cased(ctx, text, lambda char: up if len(up := char.upper()) == 1 else char)
+    )
 
 
 @builtin("format_int", "number, number -> string")
@@ -88,10 +100,11 @@ def _indexof(text: str, part: str) -> int:
     return text.find(part)
 
 
-@builtin("indexof_n", "string, string -> array")
-def _indexof_n(text: str, part: str) -> list[int]:
+@builtin("indexof_n", "string, string -> array", context=True)
+def _indexof_n(ctx: Context, text: str, part: str) -> list[int]:
     if not part:
         raise BuiltinFailure("empty search character")
+    ctx.budget.charge(text.count(part))
     return [match.start() for match in re.finditer(f"(?={re.escape(part)})", text)]
 
 
@@ -103,14 +116,17 @@ def _substring(text: str, offset: Any, length: Any) -> str:
     return text[start:] if size < 0 else text[start : start + size]
 
 
-@builtin("split", "string, string -> array")
-def _split(text: str, separator: str) -> list[str]:
+@builtin("split", "string, string -> array", context=True)
+def _split(ctx: Context, text: str, separator: str) -> list[str]:
+    # Before the work: half a million parts take more room than their text.
+    ctx.budget.charge(text.count(separator))
     return text.split(separator) if separator else list(text)
 
 
-@builtin("strings.split_n", "string, string, number -> array")
-def _split_n(text: str, separator: str, number: Any) -> list[str]:
-    parts, most = _split(text, separator), integer(number, 3)
+@builtin("strings.split_n", "string, string, number -> array", context=True)
+def _split_n(ctx: Context, text: str, separator: str, number: Any) -> list[str]:
+    ctx.budget.charge(text.count(separator))
+    parts, most = text.split(separator) if separator else list(text), integer(number, 3)
     return parts[:most] if most >= 0 else parts[most:]
 
 
@@ -137,6 +153,7 @@ def _replace_n(ctx: Context, patterns: dict[Any, Any], text: str) -> str:
 
     def put(match: re.Match[str]) -> str:
         nonlocal length
+        ctx.budget.charge(1)
         length += len(known[match.group()])
         check_length(length)
         return known[match.group()]
@@ -217,8 +234,9 @@ def _go_argument(value: Any) -> Any:
     return show(value)
 
 
-@builtin("sprintf", "string, array -> string")
-def _sprintf(template: str, args: list[Any]) -> str:
+@builtin("sprintf", "string, array -> string", context=True, deep=True)
+def _sprintf(ctx: Context, template: str, args: list[Any]) -> str:
+    ctx.budget.charge(template.count("%"))
     return gofmt.sprintf(template, [_go_argument(arg) for arg in args])
 
 
@@ -233,11 +251,13 @@ def combinations(operands: list[Any]) -> Iterable[list[str]]:
     found: list[list[str]] = [[]]
     for choice in choices:
         texts = [value if type(value) is str else show(value) for value in choice]
+        if len(found) * len(texts) > _MAX_COMBINATIONS:
+            raise BuiltinFailure("the operands have too many combinations")
         found = [[*before, text] for before in found for text in texts]
     return found
 
 
-@builtin("internal.print", "array -> boolean", context=True)
+@builtin("internal.print", "array -> boolean", context=True, deep=True)
 def _print(ctx: Context, operands: list[Any]) -> bool:
     hook = ctx.session.print_hook
     if hook is not None:

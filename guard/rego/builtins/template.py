@@ -17,7 +17,7 @@ from .strings import check_length
 _CHARACTERS_PER_STEP = 16
 
 
-@builtin("strings.render_template", "string, object -> string", context=True)
+@builtin("strings.render_template", "string, object -> string", context=True, deep=True)
 def _render_template(ctx: Context, text: str, variables: dict[Any, Any]) -> str:
     ctx.budget.charge(len(text) // _CHARACTERS_PER_STEP)
     if _has_set(variables):
