@@ -11,6 +11,9 @@ WARM_UP: Final = 0.2
 TOLERATED_BYTES: Final = 5 * 2**20
 TOLERATED_SHARE: Final = 0.03
 COUNTED: Final = ("fds", "threads", "tasks")
+POOLS: Final = {"threads": 4 + 4 + 6 + 4}
+"""What pools may come to, however late: detectors, bodies, the loop's executor on two cores; and the loop, the log, the
+watcher of files and its notices."""
 
 
 class Sample(NamedTuple):
@@ -66,8 +69,8 @@ def flaws(samples: Sequence[Sample]) -> list[str]:
         found.append(f"live objects grew by {blocks.growth:.0f} blocks over {blocks.level:.0f}")
     half = len(kept) // 2
     for sign in COUNTED:
-        # A pool makes a thread when all of its others are busy, so it may be full only some time after the warm-up.
+        # A pool makes a thread when all of its others are busy: it may be full only late.
         most, last = max(sample.signs[sign] for sample in kept[:half]), kept[-1].signs[sign]
-        if last > most:
+        if last > max(most, POOLS.get(sign, 0)):
             found.append(f"{sign} rose from at most {most:.0f} in the first half to {last:.0f}")
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
+from guard import process
 from guard.config import GuardConfig
 from guard.errors import ConfigError, GuardError, GuardStopped, LogUnavailable, place_of
 from guard.exchange import Pressure, Services, Tally
@@ -34,7 +35,7 @@ from guard.shelf import Shelf
 from guard.starting import Attempts, could_not_start
 from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
-from guard.workers import Workers, spare_collections, take_turns
+from guard.workers import Workers
 
 __all__ = ["Runtime", "build_engine", "bundle_of", "config_digest", "load_behaviour", "load_detectors"]
 
@@ -159,8 +160,7 @@ class Runtime:
         return self._services
 
     async def _start(self) -> Services:
-        take_turns()
-        spare_collections()
+        process.settle()
         config = self.config
         if self._log is None or self._keyed is None:
             keys = load_or_create_keys(config.state_directory / "keys")

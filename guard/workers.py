@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import gc
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,29 +17,6 @@ T = TypeVar("T")
 
 THREADS: Final = 4
 QUEUE: Final = 256
-
-
-_USUAL_SECONDS: Final = 0.005
-"""``sys.getswitchinterval()`` of an interpreter that nobody has told otherwise."""
-_PATIENCE_SECONDS: Final = 0.001
-
-
-def take_turns() -> None:
-    """Let a thread that computes hand over after a millisecond: at the interpreter's five, an event loop that waits
-    for its turn several times in a request falls far behind a few busy threads. What an owner has set stays."""
-    if sys.getswitchinterval() == _USUAL_SECONDS:
-        sys.setswitchinterval(_PATIENCE_SECONDS)
-
-
-def spare_collections() -> None:
-    """Keep what a started process holds for good (modules, recognizers, policies) out of the garbage collector, once
-    in a process: with it, a full collection during a big body holds up all threads for a tenth of a second.
-
-    Source: ``gc.freeze`` of the standard library.
-    """
-    if not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
 
 
 class Workers:

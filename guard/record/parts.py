@@ -263,9 +263,7 @@ def passed(body: PassedBody | None) -> dict[str, Any]:
     if body is None:
         return {}
     content = body.content or BodyDigest("", 0)
-    return {
-        "request_content": {"digest": content.digest or None, "bytes": content.size_bytes, "whole": body.whole}
-    }
+    return {"request_content": {"digest": content.digest or None, "bytes": content.size_bytes, "whole": body.whole}}
 
 
 def coverage(policy_input: Mapping[str, Any] | None, refusal: tuple[str, str] | None) -> dict[str, Any]:

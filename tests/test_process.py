@@ -1,14 +1,15 @@
-"""What the guard asks of the interpreter so that busy threads hold nobody up."""
+"""What a started guard sets in its process, and what it leaves as the owner has it."""
 
 from __future__ import annotations
 
 import gc
+import platform
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from guard.workers import spare_collections, take_turns
+from guard.process import map_large_blocks, spare_collections, take_turns
 
 
 @pytest.fixture
@@ -45,3 +46,15 @@ def test_what_a_started_process_holds_is_spared_once() -> None:
     spare_collections()
     assert gc.get_freeze_count() <= frozen
     assert len(kept) == 1000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these thresholds")
+def test_large_blocks_are_mapped_whatever_was_freed_before() -> None:
+    """The thresholds stay where they begin, so that the memory of a large body goes back when it is freed."""
+    assert map_large_blocks({"MALLOC_ARENA_MAX": "2"})
+
+
+@pytest.mark.parametrize("chosen", ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD"])
+def test_an_allocator_that_the_owner_chose_stays(chosen: str) -> None:
+    """Somebody who tunes or replaces the allocator knows better than the guard."""
+    assert not map_large_blocks({chosen: "1"})
