@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 
 class Claims:
@@ -14,33 +15,34 @@ class Claims:
 
     def __init__(self) -> None:
         self._spans: list[tuple[int, int, float]] = []
-        self._merged: dict[float, tuple[list[int], list[int]]] = {}
 
     def add(self, start: int, end: int, score: float) -> None:
         """Another finding, after thresholds and the allow-list."""
         self._spans.append((start, end, score))
-        self._merged.clear()
 
-    def cover(self, start: int, end: int, *, above: float) -> bool:
-        """Whether spans that score more than ``above`` cover all of ``[start, end)``. O(log n) between additions."""
-        if not self._spans:
-            return False
-        if above not in self._merged:
-            self._merged[above] = self._merge(above)
-        starts, ends = self._merged[above]
-        at = bisect_right(starts, start) - 1
-        return at >= 0 and end <= ends[at]
-
-    def _merge(self, above: float) -> tuple[list[int], list[int]]:
-        """The spans that score more, as disjoint ones in order: their starts and their ends."""
+    def above(self, score: float) -> Cover:
+        """What the spans that score more cover by now. O(n log n): what is added later is not in it."""
         starts: list[int] = []
         ends: list[int] = []
-        for start, end, score in sorted(self._spans):
-            if score <= above:
+        for start, end, claimed in sorted(self._spans):
+            if claimed <= score:
                 continue
             if ends and start <= ends[-1]:
                 ends[-1] = max(ends[-1], end)
             else:
                 starts.append(start)
                 ends.append(end)
-        return starts, ends
+        return Cover(starts, ends)
+
+
+class Cover:
+    """Disjoint spans in order: their starts and their ends."""
+
+    def __init__(self, starts: Sequence[int], ends: Sequence[int]) -> None:
+        self._starts = starts
+        self._ends = ends
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether all of ``[start, end)`` is covered. O(log n)."""
+        at = bisect_right(self._starts, start) - 1
+        return at >= 0 and end <= self._ends[at]

@@ -17,7 +17,7 @@ from phonenumbers import Leniency, NumberParseException, phonenumbermatcher, pho
 
 from detectors.common.budget import Budget
 from detectors.common.gate import matcher
-from detectors.pii.claims import Claims
+from detectors.pii.claims import Claims, Cover
 from detectors.pii.context import raised
 from detectors.pii.patterns import Match
 from detectors.pii.plans import NumberingPlans
@@ -161,24 +161,26 @@ class PhoneFinder:
         """Every number that some region accepts; regions may give overlapping spans. Raises ``Unfinished``.
 
         Numbers of runs that lie wholly in a stronger claim are left out: the claim covers each of their characters.
+        Claims are taken as they stand at the start: what is found in one run covers nothing of another.
         """
+        bare, usual = claims.above(self._bare_score), claims.above(self._usual_score)
         walk = _Walk(self._plans, self._leniency, budget)
         seen: set[Span] = set()
         for run in self._runs.finditer(view.projected):
-            if self._is_claimed(view.canonical, run.span(), claims):
+            if self._is_claimed(view.canonical, run.span(), bare, usual):
                 continue
             for span in self._read_run(view.canonical, run.span(), walk):
                 if span not in seen:
                     seen.add(span)
                     yield Match(*span, self._score, self._score, "phone number")
 
-    def _is_claimed(self, text: str, run: Span, claims: Claims) -> bool:
+    def _is_claimed(self, text: str, run: Span, bare: Cover, usual: Cover) -> bool:
         """Whether claims that outscore every number of the run cover all of them: context may raise a bare one."""
         core = _CORE.search(text, *run)
         if core is None:
             return True
-        bare = self._bare.search(text, *core.span())
-        return claims.cover(*core.span(), above=self._bare_score if bare else self._usual_score)
+        cover = bare if self._bare.search(text, *core.span()) else usual
+        return cover.holds(*core.span())
 
     def _read_run(self, text: str, run: Span, walk: _Walk) -> Iterator[Span]:
         """All regions walk the run together; one that found a number inside a candidate goes on from its own place."""

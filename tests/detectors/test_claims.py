@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.common.resolve import Candidate, resolve
 from detectors.pii import PiiDetector
-from detectors.pii.claims import Claims
+from detectors.pii.claims import Claims, Cover
 from detectors.pii.phone import PhoneFinder
 from guard.types import Finding
 from tests.detectors.test_presidio_equality import PIECES, Make
@@ -38,8 +38,8 @@ OPTIONS: Sequence[dict[str, object]] = (
 class _NoClaims(Claims):
     """Covers nothing: every phone number is read."""
 
-    def cover(self, start: int, end: int, *, above: float) -> bool:
-        return False
+    def above(self, score: float) -> Cover:
+        return Cover([], [])
 
 
 def _text(seed: int) -> str:
@@ -95,9 +95,24 @@ def test_a_claim_must_score_more() -> None:
     """A claim of the same score covers nothing: length and priority decide between equals."""
     claims = Claims()
     claims.add(0, 20, 0.6)
-    assert claims.cover(2, 18, above=0.4)
-    assert not claims.cover(2, 18, above=0.6)
-    assert not claims.cover(2, 18, above=0.75)
+    assert claims.above(0.4).holds(2, 18)
+    assert not claims.above(0.6).holds(2, 18)
+    assert not claims.above(0.75).holds(2, 18)
+
+
+def test_claims_are_sorted_once_for_a_text(pii: PiiDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each phone number: on a text full of both that would be quadratic, and out of any deadline."""
+    asked: list[float] = []
+    original = Claims.above
+
+    def spy(self: Claims, score: float) -> Cover:
+        asked.append(score)
+        return original(self, score)
+
+    monkeypatch.setattr(Claims, "above", spy)
+    found = pii.detect_text("10.20.30.40, (415) 555-2671, 4155552671@corp-mail.com, " * 50)
+    assert sum(finding.type == "PHONE_NUMBER" for finding in found) == 50
+    assert len(asked) == 2
 
 
 SPANS = st.tuples(st.integers(0, 30), st.integers(1, 12), st.sampled_from([0.4, 0.5, 0.6, 1.0]))
@@ -114,7 +129,7 @@ def test_covered_candidates_leave_no_trace(spans: list[tuple[int, int, float]], 
         others.append(Candidate("OTHER", at, at + size, score, "other"))
     phone = Candidate("PHONE_NUMBER", start, start + length, 0.4, "phone number")
     letters = any(character.isalnum() for character in text[start : start + length])
-    if letters and claims.cover(start, start + length, above=0.4):
+    if letters and claims.above(0.4).holds(start, start + length):
         assert resolve([*others, phone], {}, text) == resolve(others, {}, text)
     covered = {index for at, size, score in spans if score > 0.4 for index in range(at, at + size)}
-    assert claims.cover(start, start + length, above=0.4) == (set(range(start, start + length)) <= covered)
+    assert claims.above(0.4).holds(start, start + length) == (set(range(start, start + length)) <= covered)
