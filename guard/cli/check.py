@@ -1,6 +1,7 @@
 """``guard check``: would it start, and does it do what its owner meant.
 
-Exit codes: 0 it would start, warnings or not; 1 errors, or warnings under ``--strict``; 3 usage. Nothing is changed.
+Exit codes: 0 it would start, warnings or not; 1 errors, or warnings and unused names of policies under ``--strict``;
+3 usage. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from guard.cli.complaints import STRICT, remarks_of, tell
 from guard.cli.complaints import as_json as remark_as_json
-from guard.cli.complaints import remarks_of, tell
 from guard.cli.terminal import console, hanging
 from guard.config import GuardConfig, Route, load_config
 from guard.config.load import DEFAULT_FILE, find_config_file
@@ -51,13 +52,13 @@ def check(
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="The guard.toml; else as the app finds it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
 ) -> None:
     """Say what would run, and what of it does not fit: configuration, detectors, policies.
 
     Loads all of them as a start would, and writes nothing.
     """
-    examined = examine(config)
+    examined = examine(config, strict=strict)
     if as_json:
         typer.echo(json.dumps(_report(examined, strict=strict)))
     else:
@@ -69,8 +70,9 @@ def check(
         raise typer.Exit(1)
 
 
-def examine(path: Path | None = None) -> Examined:
-    """Everything that a start would load, each part by itself, so that one mistake does not hide another."""
+def examine(path: Path | None = None, *, strict: bool = False) -> Examined:
+    """Everything that a start would load, each part by itself, so that one mistake does not hide another; ``strict``
+    compiles the policies strictly as well."""
     from guard.cli.checking.configuration import check_configuration, check_keys
     from guard.cli.checking.keys import Keys, check_variables
     from guard.cli.checking.routes import check_routes
@@ -88,7 +90,7 @@ def examine(path: Path | None = None) -> Examined:
     examined.remarks += check_keys(config.state_directory / "keys")
     examined.remarks += _detectors(examined, config)
     whole = len(examined.detectors) == len(config.detectors.enabled)
-    examined.remarks += _policies(examined, config, examined.detectors if whole else None)
+    examined.remarks += _policies(examined, config, examined.detectors if whole else None, strict=strict)
     return examined
 
 
@@ -107,7 +109,9 @@ def _detectors(examined: Examined, config: GuardConfig) -> Iterator[Remark]:
         yield unloadable(str(config.detectors.behaviour), error)
 
 
-def _policies(examined: Examined, config: GuardConfig, detectors: Sequence[Detector] | None) -> Iterator[Remark]:
+def _policies(
+    examined: Examined, config: GuardConfig, detectors: Sequence[Detector] | None, *, strict: bool
+) -> Iterator[Remark]:
     from guard.cli.checking.keys import CODE
     from guard.runtime import build_engine, bundle_of
 
@@ -120,8 +124,10 @@ def _policies(examined: Examined, config: GuardConfig, detectors: Sequence[Detec
     if not bundle.own & bundle.modules.keys():
         what = "no policy of your own: the shipped policies alone decide"
         yield Remark("info", CODE, what, "policy.directories", "guard init writes a first one")
-    if config.policy.engine == "opa":
-        yield from _on_a_server(config, bundle)
+    refused = [*_on_a_server(config, bundle)] if config.policy.engine == "opa" else []
+    yield from refused
+    if strict and not refused:
+        yield from _unused(bundle)
     yield from _fit(config, bundle, detectors)
 
 
@@ -134,6 +140,16 @@ def _on_a_server(config: GuardConfig, bundle: Bundle) -> Iterator[Remark]:
     except GuardError as error:
         for remark in remarks_of(error):
             yield Remark("warning", remark.code, remark.message, remark.where, remark.mend)
+
+
+def _unused(bundle: Bundle) -> Iterator[Remark]:
+    """What only a strict compiler refuses, of policies that compile."""
+    from guard.policy.embedded import compile_bundle
+
+    try:
+        compile_bundle(bundle.modules, bundle.data, strict=True)
+    except GuardError as error:
+        yield from remarks_of(error)
 
 
 def _fit(config: GuardConfig, bundle: Bundle, detectors: Sequence[Detector] | None) -> Iterator[Remark]:

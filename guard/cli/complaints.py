@@ -16,15 +16,19 @@ from guard.config.explain import ConfigInvalid
 from guard.errors import ConfigError, Diagnostic, GuardError, PolicyInvalid
 from guard.policy.remarks import Level, Remark
 
+STRICT: Final = "Warnings are errors; so are unused imports, variables and arguments in policies."
+"""What ``--strict`` means, for the help of each command that has it."""
+
 _MENDS: Final = {
     "rego_parse_error": "correct the syntax at this place",
     "rego_unsafe_var_error": "give the variable a value (x := …, some x in …), or correct its name",
-    "rego_type_error": "docs/rego.md lists the built-in functions",
+    "rego_type_error": "the built-in functions are OPA's; docs/rego.md says which are refused",
     "guard_metadata_error": "policies/README.md says what a rule needs; guard init writes an example",
     "guard_settings_error": "docs/configuration.md lists the settings of the shipped rules",
 }
 _HEADS: Final[Mapping[Level, str]] = {"error": "error", "warning": "warning", "info": "note"}
 _NARROWEST: Final = 20
+_UNUSED: Final = re.compile(r"import .+ unused$|(assigned|declared) var .+ unused$|unused argument ")
 _UNDEFINED: Final = re.compile(r"undefined function (\S+)")
 
 
@@ -101,6 +105,8 @@ def mend(diagnostic: Diagnostic) -> str:
         return "correct policy.entrypoint in guard.toml"
     if diagnostic.file and not diagnostic.row:
         return "name a directory or a file of policies that exists and can be read"
+    if diagnostic.code == "rego_compile_error" and _UNUSED.match(diagnostic.message):
+        return "use it, or remove it"
     near = _meant(diagnostic.message)
     if near:
         return f"did you mean {near[0]}?"

@@ -17,8 +17,8 @@ import typer
 
 from guard import rego
 from guard.cli.checking.policies import plain_setting, setting_of
+from guard.cli.complaints import STRICT, complain, remarks_of, tell
 from guard.cli.complaints import as_json as remark_as_json
-from guard.cli.complaints import complain, remarks_of, tell
 from guard.cli.terminal import verdict_stands
 from guard.config import OpaConfig, load_config
 from guard.errors import ConfigError, GuardError, PolicyEvaluationError, PolicyInvalid
@@ -57,7 +57,7 @@ def check(
     config: Config = None,
     no_shipped: NoShipped = False,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=STRICT)] = False,
 ) -> None:
     """Compile policies and tests, and check annotations, fields and obligations.
 
@@ -68,7 +68,7 @@ def check(
     bundle = None
     try:
         bundle = _load(directories, config, no_shipped=no_shipped)
-        compile_bundle({**bundle.modules, **bundle.tests}, bundle.data)
+        compile_bundle({**bundle.modules, **bundle.tests}, bundle.data, strict=strict)
         remarks += check_fit(bundle, plain_setting() if config is None else _setting(config))
         if not bundle.own & bundle.modules.keys():
             what = "no file NAME.rego was found, only the shipped policies were checked"

@@ -20,10 +20,11 @@ from guard.types import UNDEFINED, EngineInfo, RuleInfo, Verdict
 MAX_STEPS: Final = 200_000
 
 
-def compile_bundle(modules: Mapping[str, str], data: Mapping[str, Any]) -> rego.Program:
-    """A program of these modules. Raises ``PolicyInvalid`` with every error that the compiler found."""
+def compile_bundle(modules: Mapping[str, str], data: Mapping[str, Any], *, strict: bool = False) -> rego.Program:
+    """A program of these modules; ``strict`` as ``opa check --strict``. Raises ``PolicyInvalid`` with every error that
+    the compiler found."""
     try:
-        return rego.compile(modules, data)
+        return rego.compile(modules, data, strict=strict)
     except rego.CompileError as error:
         raise PolicyInvalid(diagnostics(error)) from error
 

@@ -13,6 +13,7 @@ from guard.policy.shapes import ANY, Fields, Items, Scalar, Shape, any_member, e
 from guard.rego import Capabilities
 from guard.rego.builtins import BUILTINS
 from guard.rego.compiler import Compiler, package_globals
+from guard.rego.imports import imported
 from guard.rego.locals import LocalNames
 from guard.rego.nodes import (
     Array,
@@ -50,7 +51,7 @@ def resolved(modules: Mapping[str, str]) -> list[Rule]:
     packages = package_globals(parsed)
     found: list[Rule] = []
     for module in parsed:
-        known = compiler.module_globals(module, packages)
+        known = {**packages[module.package], **imported(module)}
         names = LocalNames(known, compiler.names, compiler.diagnostics, BUILTINS)
         found += [names.rule(rule) for rule in module.rules]
     return found

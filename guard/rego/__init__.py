@@ -59,14 +59,15 @@ __all__ = [
 
 
 def compile(  # noqa: A001
-    modules: Mapping[str, str], data: Any = None, *, capabilities: Capabilities | None = None
+    modules: Mapping[str, str], data: Any = None, *, capabilities: Capabilities | None = None, strict: bool = False
 ) -> Program:
     """Check and compile modules (file name to source text) over base data (JSON-like; not copied, do not change it).
+    ``strict`` refuses unused imports, variables assigned by ``:=`` and arguments too, as ``opa check --strict`` does.
 
     Raises CompileError; its ``errors`` are `RegoDiagnostic` with OPA's codes, rows and columns from 1.
     """
     try:
-        checked = Compiler(capabilities or Capabilities()).program(modules, data)
+        checked = Compiler(capabilities or Capabilities(), strict=strict).program(modules, data)
         return Program(checked, data)
     except RecursionError:
         message = "an expression nests too deeply"

@@ -25,6 +25,7 @@ from .nodes import (
     dotted,
     must,
 )
+from .scopes import Names
 from .tree import FUNCTION, RuleTree
 from .values import key_of
 from .variables import expr_terms
@@ -35,8 +36,11 @@ _VOID = frozenset({"print", "internal.print"})
 class CallChecks:
     """Checks bodies against the functions of a program. ``replaceable`` collects those that some ``with`` replaces."""
 
-    def __init__(self, tree: RuleTree, capabilities: Capabilities, diagnostics: list[RegoDiagnostic]) -> None:
+    def __init__(
+        self, tree: RuleTree, names: Names, capabilities: Capabilities, diagnostics: list[RegoDiagnostic]
+    ) -> None:
         self.tree = tree
+        self.names = names
         self.capabilities = capabilities
         self.diagnostics = diagnostics
         self.replaceable: set[str] = set()
@@ -79,6 +83,9 @@ class CallChecks:
             return
         arity = self.arity(node.op)
         if arity < 0:
+            head = node.op.terms[0]
+            if isinstance(head, Var) and name:
+                name = self.names.shown(head.name) + name.removeprefix(head.name)
             shown = name or "(dynamic)"
             self.error(expr.loc, f"undefined function {shown}")
             return

@@ -9,20 +9,19 @@ from typing import Any
 from . import errors
 from .ahead import Ahead
 from .builtins import BUILTINS
-from .calls import CallChecks, dotted_path
+from .calls import CallChecks
 from .capabilities import Capabilities
-from .errors import CompileError, Location, RegoDiagnostic
+from .errors import CompileError, RegoDiagnostic
 from .expand import Expander
 from .hoist import Hoister
+from .imports import duplicate_imports, imported, shadowing_arguments, shadowing_rules, unused_imports
 from .locals import LocalNames
 from .metadata import Metadata
 from .nodes import (
     Body,
     Module,
-    Ref,
     Rule,
     Var,
-    dotted,
     must,
 )
 from .parser import parse_module
@@ -48,21 +47,23 @@ class Checked:
 
 
 class Compiler:
-    """Runs the stages. Each stage reports every error it finds; the first stage with errors is the last."""
+    """Runs the stages. Each stage reports every error it finds; the first stage with errors is the last. ``strict``
+    adds the errors of ``opa check --strict``."""
 
-    def __init__(self, capabilities: Capabilities, tree: RuleTree | None = None) -> None:
+    def __init__(self, capabilities: Capabilities, tree: RuleTree | None = None, *, strict: bool = False) -> None:
         self.capabilities = capabilities
+        self.strict = strict
         self.diagnostics: list[RegoDiagnostic] = []
         self.names = Names()
         self.tree = tree or RuleTree()
-        self.calls = CallChecks(self.tree, capabilities, self.diagnostics)
+        self.calls = CallChecks(self.tree, self.names, capabilities, self.diagnostics)
         self.ahead = Ahead(self.names, self.tree.is_base)
 
     def stop_on_errors(self) -> None:
         """Raise what was found so far."""
         if self.diagnostics:
             unique = list(dict.fromkeys(self.diagnostics))
-            unique.sort(key=lambda each: (each.file, each.row, each.col))
+            unique.sort(key=lambda each: (each.file, each.row, each.col, each.message))
             raise CompileError(unique[:_MAX_DIAGNOSTICS])
 
     def program(self, sources: Mapping[str, str], data: Any) -> Checked:
@@ -70,13 +71,17 @@ class Compiler:
         modules = self.parse(sources)
         packages = package_globals(modules)
         flat: list[Rule] = []
+        unused: list[RegoDiagnostic] = []
         expander = Expander(self.names)
         metadata = Metadata(modules)
         for module in modules:
-            local = LocalNames(self.module_globals(module, packages), self.names, self.diagnostics, BUILTINS)
+            known = {**packages[module.package], **imported(module)}
+            local = LocalNames(known, self.names, self.diagnostics, BUILTINS, strict=self.strict)
             for rule in module.rules:
                 local.constants = metadata.constants(module, rule)
                 flat.append(expander.rule(local.rule(rule)))
+            unused += unused_imports(module, local.reached) if self.strict else ()
+        self.check_imports(modules, unused)
         self.stop_on_errors()
         for rule in flat:
             self.tree.add(rule)
@@ -102,28 +107,13 @@ class Compiler:
         self.stop_on_errors()
         return modules
 
-    def module_globals(
-        self, module: Module, packages: Mapping[tuple[str, ...], dict[str, tuple[str, ...]]]
-    ) -> dict[str, tuple[str, ...]]:
-        """The names that a module can use: rules of its package, and its imports."""
-        known = dict(packages[module.package])
-        seen: dict[str, Location] = {}
-        for each in module.imports:
-            root = must(Var, each.path.terms[0])
-            if root.name in {"rego", "future"}:
-                continue
-            if each.name in seen:
-                message = f"import must not shadow import {dotted(each.path)}"
-                self.diagnostics.append(RegoDiagnostic(errors.COMPILE, message, *each.loc))
-            seen[each.name] = each.loc
-            known[each.name] = tuple(dotted_path(each.path))
-        for rule in module.rules:
-            for term in (rule.head.ref.terms[0], *(rule.head.args or ())):
-                name = dotted(term) if isinstance(term, Ref) else term.name if isinstance(term, Var) else ""
-                if name in {"data", "input"}:
-                    message = f"{'rules' if term is rule.head.ref.terms[0] else 'args'} must not shadow {name}"
-                    self.diagnostics.append(RegoDiagnostic(errors.COMPILE, message, *rule.loc))
-        return known
+    def check_imports(self, modules: list[Module], unused: list[RegoDiagnostic]) -> None:
+        """What is wrong with imports and the names of rules; it comes before what is wrong inside rules."""
+        reserved = [*unused, *(each for module in modules for each in shadowing_arguments(module))]
+        for check in (shadowing_rules, duplicate_imports):
+            reserved = reserved or [each for module in modules for each in check(module)]
+        if reserved:
+            self.diagnostics[:] = reserved
 
     def check_data(self, data: Any) -> None:
         """No rule may stand where base data has a value."""

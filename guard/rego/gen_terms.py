@@ -173,6 +173,8 @@ class TermWriter(Emitter):
                 self.match(item, found)
         elif isinstance(pattern, Object):
             self.match_object(pattern, value)
+        elif isinstance(pattern, SetLit):
+            self.match_nothing(pattern, value)
         else:
             raise AssertionError(f"no pattern: {pattern}")
 
@@ -180,10 +182,19 @@ class TermWriter(Emitter):
         """An object pattern: the same keys, each value matched."""
         self.fail_if(f"type({value}) is not dict or len({value}) != {len(pattern.pairs)}")
         for key, item in pattern.pairs:
+            if not self.is_bound(key):
+                self.match_nothing(key, value)
             found = self.name()
             self.line(f"{found} = {value}.get({self.key(key)}, U)")
             self.fail_if(f"{found} is U")
             self.match(item, found)
+
+    def match_nothing(self, pattern: Term, value: str) -> None:
+        """A set or a key with a variable that has no value yet: it is not solved for, so an argument never matches.
+        The variable gets some value, because what follows is still written."""
+        self.fail_if("True")
+        for name in sorted(term_vars(pattern, set())):
+            self.bound.setdefault(name, value)
 
     def match_constant(self, constant: Any, value: str) -> None:
         """A scalar pattern; undefined never matches."""

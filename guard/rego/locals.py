@@ -37,11 +37,12 @@ from .nodes import (
     given,
     must,
 )
-from .scopes import Names, Scope, Scopes, declared_in, path_ref
+from .patterns import Patterns
+from .scopes import Names, Scope, declared_in, path_ref
 from .variables import DOCUMENTS, pattern_vars, term_vars
 
 
-class LocalNames(Scopes):
+class LocalNames(Patterns):
     """Rewrites the rules of one module (or a query)."""
 
     def __init__(
@@ -50,9 +51,12 @@ class LocalNames(Scopes):
         names: Names,
         diagnostics: list[RegoDiagnostic],
         builtins: Collection[str],
+        *,
+        strict: bool = False,
     ) -> None:
-        super().__init__(known, names, diagnostics)
+        super().__init__(known, names, diagnostics, strict=strict)
         self.builtins = builtins
+        self.mark = len(diagnostics)
         self.constants: Mapping[str, Term] = {}
 
     # -- rules ----------------------------------------------------------------------------------------------------
@@ -65,6 +69,14 @@ class LocalNames(Scopes):
         if args is not None:
             args = tuple(self.argument(arg, arguments) for arg in args)
         found = self.branch(rule, args)
+        if self.strict:
+            names: set[str] = set()
+            for arg in rule.head.args or ():
+                term_vars(arg, names)
+            for name in sorted(names - arguments.mentioned):
+                if not name.startswith("$_"):
+                    hint = "use _ (wildcard variable) instead"
+                    self.error(rule.head.loc, f"unused argument {name}. (hint: {hint})")
         self.scopes = []
         return found
 
@@ -73,7 +85,10 @@ class LocalNames(Scopes):
         scope = Scope(declared_in(rule.body))
         self.scopes.append(scope)
         head = rule.head
-        body = self.expressions(rule.body, used=self.head_vars(head))
+        self.mark = len(self.diagnostics)
+        body = self.kept(rule.body)
+        sound = len(self.diagnostics) == self.mark
+        self.mark = len(self.diagnostics)
         operands = tuple(self.term(part) for part in head.ref.terms[1:])
         new = Head(
             Ref((head.ref.terms[0], *operands), head.ref.loc),
@@ -82,38 +97,11 @@ class LocalNames(Scopes):
             self.term(head.value) if head.value is not None else None,
             head.loc,
         )
+        if sound:
+            self.check_unused(rule.body)
         self.scopes.pop()
         orelse = self.branch(rule.orelse, args) if rule.orelse is not None else None
-        return replace(rule, head=new, body=body, orelse=orelse)
-
-    @staticmethod
-    def head_vars(head: Head) -> set[str]:
-        """The variables that a head mentions."""
-        found: set[str] = set()
-        for term in (*head.ref.terms[1:], head.key, head.value):
-            if term is not None:
-                term_vars(term, found)
-        return found
-
-    def argument(self, term: Term, scope: Scope) -> Term:
-        """An argument's pattern; its variables become the rule's."""
-        if isinstance(term, Var):
-            if term.name.startswith("$_"):
-                return term
-            name = scope.names.get(term.name)
-            if name is None:
-                name = scope.names[term.name] = self.names.fresh(term.name)
-                scope.origin[term.name] = "arg"
-            return Var(name, term.loc)
-        if isinstance(term, Ref) and len(term.terms) == 1 and isinstance(term.terms[0], Var):
-            return self.argument(Var(term.terms[0].name, term.loc), scope)
-        if isinstance(term, Array):
-            return Array(tuple(self.argument(item, scope) for item in term.items), term.loc)
-        if isinstance(term, Object):
-            return Object(tuple((self.term(key), self.argument(value, scope)) for key, value in term.pairs), term.loc)
-        if isinstance(term, Call):
-            self.error(term.loc, "rule arguments cannot contain calls")
-        return self.term(term)
+        return replace(rule, head=new, body=body or self.truth(rule.body), orelse=orelse)
 
     # -- bodies ---------------------------------------------------------------------------------------------------
 
@@ -129,12 +117,17 @@ class LocalNames(Scopes):
         return found, terms
 
     def expressions(self, body: Body, used: set[str]) -> Body:
-        """The expressions of the innermost scope, in order."""
-        before = len(self.diagnostics)
+        """The expressions of the innermost scope, in order. One error in a body is enough: no more is said of it, nor
+        of the bodies around it, but what is wrong with their names."""
         found = self.kept(body)
-        if len(self.diagnostics) == before:
-            self.check_unused(body, found, used)
-        return found or (Expr(TermExpr(Const(True)), body[0].loc, generated=True, text=body[0].text),)
+        if len(self.diagnostics) == self.mark:
+            self.check_unused(body, used)
+        return found or self.truth(body)
+
+    @staticmethod
+    def truth(body: Body) -> Body:
+        """What stands for a body that only declares."""
+        return (Expr(TermExpr(Const(True)), body[0].loc, generated=True, text=body[0].text),)
 
     def kept(self, body: Iterable[Expr]) -> Body:
         """The expressions that do more than declare."""
@@ -194,6 +187,7 @@ class LocalNames(Scopes):
     def target(self, term: Term) -> Term:
         """The target of ``with``: ``input`` is the document even where a variable has that name."""
         if isinstance(term, Ref) and isinstance(term.terms[0], Var) and term.terms[0].name in DOCUMENTS:
+            self.reached.add(term.terms[0].name)
             return Ref((term.terms[0], *map(self.term, term.terms[1:])), term.loc)
         return self.term(term)
 
@@ -208,21 +202,11 @@ class LocalNames(Scopes):
             return CallExpr(const_ref("eq", node.op.loc), (self.assigned(node.args[0]), right))
         if name in self.constants and len(node.args) == 1:
             return CallExpr(const_ref("eq", node.op.loc), (self.term(node.args[0]), self.constants[name]))
-        return CallExpr(self.operator(node.op), tuple(self.term(arg) for arg in node.args))
-
-    def assigned(self, term: Term) -> Term:
-        """The left side of ``:=``."""
-        if isinstance(term, Ref) and len(term.terms) == 1 and isinstance(term.terms[0], Var):
-            return self.declare(term.terms[0], "assigned", term.loc)
-        if isinstance(term, Var):
-            return self.declare(term, "assigned", term.loc)
-        if isinstance(term, Array):
-            return Array(tuple(self.assigned(item) for item in term.items), term.loc)
-        if isinstance(term, Object):
-            return Object(tuple((self.term(key), self.assigned(value)) for key, value in term.pairs), term.loc)
-        kind = {"SetLit": "set", "Const": "scalar"}.get(type(term).__name__, type(term).__name__.lower())
-        self.error(term.loc, f"cannot assign to {kind}")
-        return term
+        if self.is_hidden(node.op):  # no function has the name of a variable, which a later stage says
+            op = Ref((self.term(node.op.terms[0]), *node.op.terms[1:]), node.op.loc)
+        else:
+            op = self.operator(node.op)
+        return CallExpr(op, tuple(self.term(arg) for arg in node.args))
 
     def some_in(self, expr: Expr, node: SomeIn) -> Expr:
         """``some k, v in xs`` is ``v = xs[k]`` with its unbound variables declared."""
@@ -245,10 +229,7 @@ class LocalNames(Scopes):
         self.scopes.append(Scope(declared_in(node.body)))
         key = self.declare(node.key, "declared", node.key.loc) if node.key is not None else None
         value = self.declare(node.value, "declared", node.value.loc)
-        before = len(self.diagnostics)
-        body = self.kept(node.body) or (Expr(TermExpr(Const(True)), node.value.loc, generated=True),)
-        if len(self.diagnostics) == before:
-            self.check_unused(node.body, (*body, Expr(TermExpr(domain))), set())
+        body = self.expressions(node.body, used=set())
         self.scopes.pop()
         return Every(key, value, domain, body)
 
@@ -265,6 +246,9 @@ class LocalNames(Scopes):
         if isinstance(term, Call):
             if self.constants and not term.args and dotted(term.op) in self.constants:
                 return self.constants[dotted(term.op)]
+            if self.is_hidden(term.op):
+                self.error(term.loc, f"called function {dotted(term.op)} shadowed")
+                return term
             return Call(self.operator(term.op), tuple(self.term(arg) for arg in term.args), term.loc)
         if isinstance(term, Array):
             return Array(tuple(self.term(item) for item in term.items), term.loc)
@@ -300,6 +284,7 @@ class LocalNames(Scopes):
             if head.name in DOCUMENTS and not any(
                 head.name in scope.names or head.name in scope.later for scope in self.scopes
             ):
+                self.reached.add(head.name)
                 return Ref((head, *rest), ref.loc)
             found = self.variable(head)
             if not rest:
@@ -307,14 +292,18 @@ class LocalNames(Scopes):
             return Ref((*found.terms, *rest), ref.loc) if isinstance(found, Ref) else Ref((found, *rest), ref.loc)
         return Ref((self.term(head), *rest), ref.loc)
 
+    def is_hidden(self, op: Ref) -> bool:
+        """Whether a variable hides a function."""
+        head = op.terms[0]
+        return isinstance(head, Var) and any(head.name in each.names or head.name in each.later for each in self.scopes)
+
     def operator(self, op: Ref) -> Ref:
         """The full path of a function; a built-in keeps its name."""
         head = op.terms[0]
+        if isinstance(head, Var) and head.name == "data":
+            self.reached.add(head.name)
         if not isinstance(head, Var) or head.name in {"data", "internal"}:
             return Ref((head, *map(self.term, op.terms[1:])), op.loc)
-        for scope in reversed(self.scopes):
-            if head.name in scope.names or head.name in scope.later:
-                self.error(op.loc, f"called function {dotted(op) or head.name} shadowed")
-                return op
+        self.reached.add(head.name)
         path = self.globals.get(head.name)
         return path_ref(path, op.loc, tuple(map(self.term, op.terms[1:]))) if path is not None else op

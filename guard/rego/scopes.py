@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from . import errors
 from .errors import Location, RegoDiagnostic
@@ -11,6 +11,9 @@ from .nodes import (
     Body,
     CallExpr,
     Const,
+    Every,
+    Logical,
+    NotBody,
     Object,
     Ref,
     SomeDecl,
@@ -19,7 +22,7 @@ from .nodes import (
     Var,
     dotted,
 )
-from .variables import DOCUMENTS, body_vars, pattern_vars
+from .variables import DOCUMENTS, operand_bodies, pattern_vars
 
 _MESSAGES = {
     "seen": "var {} referenced above",
@@ -52,21 +55,27 @@ class Names:
 
 
 class Scope:
-    """The variables of one body: their new names and how they came up."""
+    """The variables of one body: their new names, how they came up, and which were mentioned after that."""
 
-    __slots__ = ("later", "names", "origin")
+    __slots__ = ("later", "mentioned", "names", "origin")
 
     def __init__(self, later: set[str]) -> None:
         self.names: dict[str, str] = {}
         self.origin: dict[str, str] = {}
+        self.mentioned: set[str] = set()
         self.later = later
 
 
 class Scopes:
-    """The scopes that are open at a place of a module (or a query), innermost last."""
+    """The scopes that are open at a place of a module (or a query), innermost last. ``reached`` collects the rules and
+    imports that were mentioned."""
 
-    def __init__(self, known: Mapping[str, tuple[str, ...]], names: Names, diagnostics: list[RegoDiagnostic]) -> None:
+    def __init__(
+        self, known: Mapping[str, tuple[str, ...]], names: Names, diagnostics: list[RegoDiagnostic], *, strict: bool
+    ) -> None:
         self.globals = known
+        self.strict = strict
+        self.reached: set[str] = set()
         self.names = names
         self.diagnostics = diagnostics
         self.scopes: list[Scope] = []
@@ -105,26 +114,27 @@ class Scopes:
         for scope in reversed(self.scopes):
             made = scope.names.get(name)
             if made is not None:
+                scope.mentioned.add(name)
                 return Var(made, var.loc)
             waiting = waiting or name in scope.later
         path = None if waiting else self.globals.get(name)
         if path is not None:
+            self.reached.add(name)
             return path_ref(path, var.loc)
         self.scopes[-1].origin.setdefault(name, "seen")
         return var
 
-    def check_unused(self, body: Body, found: Body, used: set[str]) -> None:
-        """A variable declared by ``some`` must be used."""
+    def check_unused(self, body: Body, used: Collection[str] = ()) -> None:
+        """A variable of the innermost scope that ``some`` or ``every`` declares must be mentioned, in strict mode also
+        one that ``:=`` assigns. ``used`` are names that are mentioned outside the body."""
         scope = self.scopes[-1]
-        declared = {name for name, how in scope.origin.items() if how == "declared"}
-        if not declared:
-            return
-        mentioned = body_vars(found, set())
-        for name in sorted(declared):
-            made = scope.names[name]
-            if made not in mentioned and name not in used and not name.startswith("$"):
+        for kind in ("assigned", "declared") if self.strict else ("declared",):
+            names = {name for name, how in scope.origin.items() if how == kind} - scope.mentioned
+            for name in sorted(names.difference(used)):
                 where = next((expr.loc for expr in body if name in declared_in((expr,))), body[0].loc)
-                self.error(where, f"declared var {name} unused")
+                self.error(where, f"{kind} var {name} unused")
+            if names.difference(used):
+                return
 
 
 def path_ref(path: tuple[str, ...], loc: Location, rest: tuple[Term, ...] = ()) -> Ref:
@@ -133,7 +143,8 @@ def path_ref(path: tuple[str, ...], loc: Location, rest: tuple[Term, ...] = ()) 
 
 
 def declared_in(body: Body) -> set[str]:
-    """The names that a body declares for itself."""
+    """The names that a body and the bodies in it, those of comprehensions left out, declare. None of them is a rule or
+    an import anywhere in the body, as in OPA."""
     found: set[str] = set()
     for expr in body:
         node = expr.node
@@ -143,6 +154,11 @@ def declared_in(body: Body) -> set[str]:
             for pattern in (node.key, node.value):
                 if pattern is not None:
                     found |= pattern_vars(pattern)
+        elif isinstance(node, Every):
+            found |= declared_in(node.body)
+        elif isinstance(node, NotBody | Logical):
+            for operand, _ in operand_bodies(node):
+                found |= declared_in(operand)
         elif isinstance(node, CallExpr) and dotted(node.op) == "assign" and len(node.args) == 2:
             found |= _assigned_names(node.args[0])
     return {name for name in found if not name.startswith("$")}

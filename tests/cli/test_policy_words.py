@@ -85,3 +85,27 @@ def test_check_says_what_a_route_leads_to(project: Path, capsys: pytest.CaptureF
     routes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("route")]
     assert routes[0].endswith("/a  inspected; provider own, not external")
     assert routes[1].endswith("/**  inspected; no provider: calls of a model are taken for external")
+
+
+UNUSED = [  # what is added to the policy; the error
+    ("import data.acme.lists\n", "import data.acme.lists unused"),
+    ("\nhelper if { spare := 1 }\n", "assigned var spare unused"),
+    ("\nhelper(spare) := 1\n", "unused argument spare. (hint: use _ (wildcard variable) instead)"),
+]
+
+
+@pytest.mark.parametrize(("addition", "what"), UNUSED, ids=[what for _, what in UNUSED])
+@pytest.mark.parametrize("command", [["policy", "check", "policies"], ["check"]])
+def test_unused_names_of_policies_are_errors_under_strict_alone(
+    project: Path, capsys: pytest.CaptureFixture[str], command: list[str], addition: str, what: str
+) -> None:
+    """As ``opa check`` and ``opa check --strict``; what ``guard init`` writes passes both."""
+    assert main([*command, "--strict"]) == 0
+    RULE.write_text(RULE.read_text() + addition)
+    assert main(command) == 0
+    assert what not in capsys.readouterr().err
+    assert main([*command, "--strict"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    told = lines.index(f"error: {what} (rego_compile_error)" if command[0] == "policy" else f"error: {what}")
+    assert "example.rego:" in lines[told + 1]
+    assert lines[told + 2] == "mend:  use it, or remove it"

@@ -187,3 +187,21 @@ def test_a_rule_that_stands_where_base_data_has_a_value_is_refused_at_load() -> 
     """Neither may silently win."""
     with pytest.raises(rego.CompileError, match="conflicting rule for data path t/p found"):
         rego.compile({"t.rego": "package t\np := 1"}, {"t": {"p": 2}})
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("f({x}) := 1\np := f({1})", rego.UNDEFINED),
+        ("f({1, x}) := x\np := f({1, 2})", rego.UNDEFINED),
+        ("f([{x}, x]) := x\np := f([{1}, 1])", rego.UNDEFINED),
+        ('f({k: v}) := v\nf({"a": 2}) := 3\np := f({"a": 2})', 3),
+        ('f({k: v}, k) := v\np := f({"a": 1}, "a")', rego.UNDEFINED),
+        ('f(k, {k: v}) := v\np := f("a", {"a": 1})', 1),
+        ("f(x, {x}) := x\np := f(1, {1})", 1),
+        ("f({1}) := 2\np := f({1})", 2),
+    ],
+)
+def test_sets_and_keys_of_arguments_are_compared_and_not_solved_for(rules: str, expected: object) -> None:
+    """As in OPA: a variable in a set or a key must have its value from an argument before it, else nothing matches."""
+    assert rego.compile({"t.rego": f"package t\n{rules}\n"}).eval("data.t.p") == expected
