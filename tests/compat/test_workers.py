@@ -46,7 +46,7 @@ def wait_for_both(running: Running) -> None:
 def test_two_workers_write_two_logs_that_verify(
     server: str, launched: dict[str, Future[Running]], request: pytest.FixtureRequest
 ) -> None:
-    """Whichever worker answers, its decision is in its own log; both are whole, and closed where the server let them."""
+    """Whichever worker answers, its decision is in its own log; both are whole, closed where the server let them."""
     for name in Pair(server, STARLETTE).distributions:
         require_package(name)
     running = launched[server].result()
