@@ -210,11 +210,16 @@ class LocalNames(Patterns):
 
     def some_in(self, expr: Expr, node: SomeIn) -> Expr:
         """``some k, v in xs`` is ``v = xs[k]`` with its unbound variables declared."""
+        origin = self.scopes[-1].origin
+        seen = set(origin)
         domain = self.term(node.domain)
         key = node.key if node.key is not None else Var(self.names.fresh(), node.domain.loc)
         here: set[str] = set()
         for pattern in (node.key, node.value):
             for name in sorted(pattern_vars(pattern) - here) if pattern is not None else ():
+                # ``some x in [x]`` reads a variable that nothing binds, which is not a mention further above.
+                if name not in seen:
+                    origin.pop(name, None)
                 self.declare(Var(name, given(pattern).loc), "declared", expr.loc)
                 here.add(name)
         operand = self.term(key)

@@ -24,18 +24,21 @@ from .nodes import (
     dotted,
 )
 from .values import type_name
-from .variables import expr_terms
+from .variables import expr_terms, expr_vars
 
 _INFERRED = frozenset({"null", "boolean", "number", "string", "array", "object", "set"})
 
 
 def check_types(body: Body, known: dict[str, str], diagnostics: list[RegoDiagnostic]) -> None:
-    """Report operands that no run can accept; bodies of ``not`` are left alone, as in OPA. ``known`` holds the types
-    of variables bound outside."""
+    """Report operands that no run can accept; bodies of ``not`` are left alone, as in OPA. ``body`` stands in the order
+    in which it is evaluated. ``known`` holds the types of variables bound outside, empty where they are not known."""
     types = dict(known)
     for expr in body:
         if not expr.negated and isinstance(expr.node, CallExpr):
             _learn(expr.node, types)
+        # Only what binds a variable tells its type: later expressions compare it, and narrow nothing.
+        for name in expr_vars(expr, set(), closures=False):
+            types.setdefault(name, "")
     for expr in body:
         if isinstance(expr.node, CallExpr):
             _check_call(expr, expr.node, types, diagnostics)

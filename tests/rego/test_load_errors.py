@@ -151,3 +151,29 @@ def test_metadata_that_is_no_yaml_or_has_unknown_attributes_is_an_error() -> Non
         with pytest.raises(rego.CompileError) as caught:
             rego.compile({"t.rego": f"package t\n{block}p := 1\n"})
         assert (caught.value.errors[0].code, caught.value.errors[0].row) == ("rego_parse_error", 2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"a": v} = w; v; [q, r] = w; w = input.z; q; r',
+        'y = input.z; y = 1; y = "a"',
+        'some y in input.z; y = {"a": 1}; y = [1]',
+        '{"k": a} = input.z; a = 1; count(a)',
+        'y := input.z; count(input.q, y); y = "a"',
+    ],
+)
+def test_what_compares_a_variable_does_not_tell_its_type(body: str) -> None:
+    """A variable of a document may hold anything: expressions that cannot both hold are undefined, as in OPA, and no
+    error at load."""
+    program = rego.compile({"t.rego": f"package t\np if {{ {body} }}"})
+    assert program.eval("data.t.p", {"z": 1, "q": []}) is rego.UNDEFINED
+
+
+@pytest.mark.parametrize(
+    "body", ["some x in [x]", "some x, y in sort([1]) - x; y", "some xs in xs; xs", "some k, v in (input.a < k)"]
+)
+def test_a_variable_is_not_bound_by_its_own_collection(body: str) -> None:
+    """It is unsafe, whatever else has its name outside of the body."""
+    with pytest.raises(rego.CompileError, match="rego_unsafe_var_error"):
+        rego.compile({"t.rego": f"package t\nxs := [1]\np if {{ {body} }}"})
