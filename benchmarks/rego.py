@@ -7,7 +7,9 @@ policies (5, 50 and 500 rules of the usual shape: equality on one field first; o
 Times are microseconds per decision. ``cpu`` is this process's own time, ``wall`` the least median of the rounds. OPA
 takes the input as the text of a request; the embedded engine and regopy (whose bundle is built before) take the parsed
 object.
-OPA needs ``opa`` on the path, regopy a Python that has it; what is missing is said and left out.
+OPA needs ``opa`` on the path. regopy stays out of the project's locks: it is looked for in the Python that
+``--regopy-python`` or ``REGOPY_PYTHON`` names (``python -m venv V && V/bin/pip install regopy==1.5.2``, then
+``V/bin/python``), else in this one. What is missing is said in one line and left out.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -39,6 +42,11 @@ REF: Final = "data.bench.deny"
 _ROUNDS: Final = 5
 _SECONDS: Final = 0.15
 _REGOPY: Final = Path(__file__).with_name("rego_regopy.py")
+
+_WANTED: Final = {
+    "opa": "put OPA 1.18.1 on the path as `opa`",
+    "regopy": "python -m venv V && V/bin/pip install regopy==1.5.2, then REGOPY_PYTHON=V/bin/python",
+}
 
 Times = dict[str, float]
 
@@ -140,7 +148,10 @@ def running_opa() -> Iterator[Opa | None]:
 def regopy_times(program: str, source: str, text: str) -> Times | None:
     """What regopy takes, asked of a Python that has it; None where it has not."""
     given = json.dumps({"source": source, "input": text, "ref": REF, "seconds": _SECONDS, "rounds": _ROUNDS})
-    done = subprocess.run([program, str(_REGOPY)], input=given, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([program, str(_REGOPY)], input=given, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
@@ -202,7 +213,8 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--regopy-python", default=sys.executable, help="a Python program that has regopy")
+    named = os.environ.get("REGOPY_PYTHON", sys.executable)
+    parser.add_argument("--regopy-python", default=named, help="a Python program that has regopy")
     options = parser.parse_args()
     with running_opa() as opa:
         rows = decisions(opa, options.regopy_python)
@@ -226,7 +238,7 @@ def main() -> int:
     show("A decision, in microseconds", columns, cells)
     show("", ["other", "cpu", "wall"], [[key, *value.values()] for key, value in extra.items() if type(value) is dict])
     for name in missing:
-        print(f"{name} is not there: its columns are left out")
+        print(f"{name} is not there, its columns are left out: {_WANTED[name]}")
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .annotations import Annotation, RuleHead, TestRule
+from .annotations import Annotation, RuleBody, RuleHead, TestRule
 from .capabilities import Capabilities
 from .compiler import Compiler
 from .errors import (
@@ -26,12 +26,17 @@ from .errors import (
     StepLimitError,
 )
 from .program import DEFAULT_MAX_STEPS, Program
+from .reads import MAX_PATHS as MAX_READS
+from .reads import Reads
+from .show import compact
 from .show import pretty as render
 from .trace import Fired, Trace
 from .values import UNDEFINED, Undefined
+from .witness import Testimony, Witnessed
 
 __all__ = [
     "DEFAULT_MAX_STEPS",
+    "MAX_READS",
     "UNDEFINED",
     "Annotation",
     "BuiltinError",
@@ -46,13 +51,18 @@ __all__ = [
     "LimitError",
     "Location",
     "Program",
+    "Reads",
     "RegoDiagnostic",
     "RegoError",
+    "RuleBody",
     "RuleHead",
     "StepLimitError",
     "TestRule",
+    "Testimony",
     "Trace",
     "Undefined",
+    "Witnessed",
+    "compact",
     "compile",
     "render",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -72,6 +72,30 @@ class RuleHead:
     literal: dict[str, Any] | None
 
 
+class RuleBody(NamedTuple):
+    """One body of a compiled rule; ``else`` branches are bodies of their own. ``literal`` is that of `RuleHead`, empty
+    where there is none."""
+
+    path: str
+    file: str
+    row: int
+    col: int
+    end_row: int
+    literal: dict[str, Any]
+
+
+def rule_bodies(modules: Iterable[Module]) -> tuple[RuleBody, ...]:
+    """Every body, in the order in which a program numbers them."""
+    found: list[RuleBody] = []
+    for module in modules:
+        for rule in module.rules:
+            branch: Rule | None = rule
+            while branch is not None:
+                found.append(RuleBody(rule_path(branch), *branch.loc, branch.end_row, _literal(branch) or {}))
+                branch = branch.orelse
+    return tuple(found)
+
+
 def attach(modules: Iterable[Module]) -> tuple[Annotation, ...]:
     """Every annotation of the modules, in source order. Raises CompileError for a block that is not valid."""
     found: list[Annotation] = []
@@ -110,7 +134,10 @@ def _annotation(module: Module, row: int, text: str) -> Annotation:
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _fail(module, row, f"yaml: {str(error).splitlines()[0]}") from None
+        # Where the construct begins that is broken, rather than where the reader gave up.
+        mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
+        at = row if mark is None else min(row + 1 + mark.line, row + 1 + text.count("\n"))
+        raise _fail(module, at, f"yaml: {str(error).splitlines()[0]}") from None
     if raw is None:
         raise _fail(module, row, "expected METADATA block, found whitespace")
     if not isinstance(raw, dict):

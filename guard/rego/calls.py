@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from . import errors
 from .builtins import BUILTINS
-from .capabilities import DEPRECATED, Capabilities
+from .capabilities import DEPRECATED, LATER_BUILTINS, Capabilities
 from .errors import Location, RegoDiagnostic
 from .nodes import (
     Body,
@@ -62,6 +62,10 @@ class CallChecks:
         node = self.tree.function(tuple(dotted_path(op)[1:]))
         return len(node.rules[0].head.args or ()) if node is not None else -1
 
+    def is_later(self, name: str) -> bool:
+        """Whether a built-in is newer than the capabilities."""
+        return name in LATER_BUILTINS and name not in self.capabilities.later_builtins
+
     def check_functions(self, body: Body) -> None:
         """Every call names a function and has its number of arguments."""
         for expr in walk_exprs(body):
@@ -71,7 +75,8 @@ class CallChecks:
     def check_call(self, expr: Expr, node: CallExpr) -> None:
         """One call: a function that exists, with its number of arguments."""
         name = dotted(node.op)
-        if name == "print":
+        if name in _VOID and expr.generated:
+            self.error(expr.loc, "print(...) used as value")
             return
         if name in self.capabilities.refused:
             message = f"unsafe built-in function calls in expression: {name}"
@@ -82,7 +87,7 @@ class CallChecks:
             self.error(expr.loc, message)
             return
         arity = self.arity(node.op)
-        if arity < 0:
+        if arity < 0 or self.is_later(name):
             head = node.op.terms[0]
             if isinstance(head, Var) and name:
                 name = self.names.shown(head.name) + name.removeprefix(head.name)

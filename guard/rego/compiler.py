@@ -54,6 +54,7 @@ class Compiler:
         self.capabilities = capabilities
         self.strict = strict
         self.diagnostics: list[RegoDiagnostic] = []
+        self.mistyped: list[RegoDiagnostic] = []
         self.names = Names()
         self.tree = tree or RuleTree()
         self.calls = CallChecks(self.tree, self.names, capabilities, self.diagnostics)
@@ -65,6 +66,11 @@ class Compiler:
             unique = list(dict.fromkeys(self.diagnostics))
             unique.sort(key=lambda each: (each.file, each.row, each.col, each.message))
             raise CompileError(unique[:_MAX_DIAGNOSTICS])
+
+    def stop_on_types(self) -> None:
+        """Raise what was found about types, which waits for the stages after it: they report first."""
+        self.diagnostics.extend(self.mistyped)
+        self.stop_on_errors()
 
     def program(self, sources: Mapping[str, str], data: Any) -> Checked:
         """All stages for a set of modules over base data."""
@@ -94,6 +100,7 @@ class Compiler:
         self.stop_on_errors()
         check_recursion(self.tree, self.diagnostics)
         self.stop_on_errors()
+        self.stop_on_types()
         return Checked(tuple(modules), self.tree, self.names, frozenset(self.calls.replaceable), self.capabilities)
 
     def parse(self, sources: Mapping[str, str]) -> list[Module]:
@@ -151,7 +158,7 @@ class Compiler:
         if len(self.diagnostics) > before:
             return body
         ordered = Safety(self.calls.arity, self.names, self.diagnostics).check(body, known)
-        check_types(ordered, {}, self.diagnostics)
+        check_types(ordered, {}, self.mistyped)
         self.calls.check_function_values(ordered)
         return hoister.hoist_body(ordered)
 

@@ -127,7 +127,8 @@ class RuleWriter(BodyWriter):
             return []
         value = constant_value(rule.head.value)
         if value is not None:
-            return [f"if found is U: found = {self.constant(value[0])}"]
+            used = f"ctx.trace.cover({self.location(rule.loc)}); " if self.traced else ""
+            return [f"if found is U: {used}found = {self.constant(value[0])}"]
         name = self.name("d")
         self.start(rule)
         with self.function(f"{name}(ctx)"):
@@ -183,7 +184,8 @@ class RuleWriter(BodyWriter):
         self.shared = None
 
     def fired(self, rule: Rule) -> None:
-        """Record that a rule held, where the program is traced."""
+        """Record that a body held. One store, on success only: cheap enough for every evaluation."""
+        self.line(f"ctx.fired[{rule.number}] = True")
         if self.traced:
             self.line(f"ctx.trace.fire({self.constant(rule)})")
 

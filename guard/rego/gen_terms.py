@@ -44,7 +44,8 @@ class TermWriter(Emitter):
             return "[" + ", ".join(map(self.value, term.items)) + "]"
         if isinstance(term, SetLit):
             return "Set({" + ", ".join(map(self.key, term.items)) + "})"
-        pairs = must(Object, term).pairs
+        # Of two entries with one key the last stands, and OPA sorts the constant keys to the front.
+        pairs = sorted(must(Object, term).pairs, key=lambda pair: not isinstance(pair[0], Const))
         return "{" + ", ".join(f"{self.key(key)}: {self.value(value)}" for key, value in pairs) + "}"
 
     def literal(self, value: Any) -> str:

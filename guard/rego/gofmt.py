@@ -1,7 +1,7 @@
 """Go's ``fmt.Sprintf`` for the arguments that Rego hands it: integers, floats and strings (anything else arrives as
-its Rego text). Verbs: ``% v d b o O x X c q U e E f F g G s t T`` (``b x X`` of floats too), flags ``# + - space 0``,
-width, precision, ``*`` and argument indexes ``[n]``. What Go answers to a wrong verb (``%!d(string=hi)``) is answered
-here too.
+its Rego text), and for those of templates, which may be booleans and nil too. Verbs: ``% v d b o O x X c q U e E f F g
+G s t T`` (``b x X`` of floats too), flags ``# + - space 0``, width, precision, ``*`` and argument indexes ``[n]``. What
+Go answers to a wrong verb (``%!d(string=hi)``) is answered here too.
 Source: https://pkg.go.dev/fmt.
 """
 
@@ -158,14 +158,18 @@ class _Formatter:
 def _go_type(arg: Any) -> str:
     if type(arg) is int:
         return "int" if -(1 << 63) <= arg < 1 << 63 else "*big.Int"
-    return "float64" if type(arg) is float else "string"
+    return {float: "float64", bool: "bool"}.get(type(arg), "string")
 
 
 def _format(verb: str, arg: Any, spec: _Spec) -> str:
     if verb == "T":
         return _pad(_go_type(arg), spec)
     kind = type(arg)
-    if kind is int:
+    if arg is None:
+        return _pad("<nil>", spec) if verb == "v" else f"%!{verb}(<nil>)"
+    if kind is bool:
+        text = _pad(str(arg).lower(), spec) if verb in {"v", "t"} else None
+    elif kind is int:
         text = _integer(verb, arg, spec)
     elif kind is float:
         text = _float(verb, arg, spec)
@@ -297,6 +301,8 @@ def general(value: float) -> str:
 
 
 def _string(verb: str, arg: str, spec: _Spec) -> str | None:
+    if verb == "v" and "#" in spec.flags:
+        return _pad(quote(arg), spec)
     if verb in {"v", "s"}:
         return _pad(arg if spec.precision is None else arg[: spec.precision], spec)
     if verb == "q":
@@ -305,6 +311,8 @@ def _string(verb: str, arg: str, spec: _Spec) -> str | None:
         return _pad(quote(arg, ascii_only="+" in spec.flags), spec)
     if verb in {"x", "X"}:
         data = arg.encode()[: spec.precision]
-        text = data.hex(" ") if " " in spec.flags else data.hex()
+        lead, between = ("0x", " 0x") if "#" in spec.flags else ("", " ")
+        text = between.join(f"{byte:02x}" for byte in data) if " " in spec.flags else data.hex()
+        text = lead + text if text else ""
         return _pad(text.upper() if verb == "X" else text, spec)
     return None

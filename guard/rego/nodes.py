@@ -198,7 +198,8 @@ class Head:
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """One rule. ``package`` is the path of its module, ``end_row`` the last row of its text."""
+    """One rule. ``package`` is the path of its module, ``end_row`` the last row of its text, ``number`` its place among
+    the bodies of a program (``else`` branches have their own), -1 where it is in none."""
 
     head: Head
     body: Body
@@ -208,6 +209,7 @@ class Rule:
     package: tuple[str, ...] = ()
     end_row: int = 0
     annotations: list[Any] = field(default_factory=list)
+    number: int = -1
 
     @property
     def file(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Context, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -118,37 +118,37 @@ def from_binary(value: Fraction) -> Number:
     if value.denominator == 1 and _fits(int(value)):
         return int(value)
     check_size(value)
-    for digits in (17, 18, 19, 20, 21):
-        text = _WIDE_DIVIDE[digits].divide(Decimal(value.numerator), Decimal(value.denominator))
-        if _reads_as(text, value):
-            shortest = _shorten(text, value, digits)
-            return int(shortest) if value.denominator == 1 else from_decimal(shortest)
-    raise AssertionError("21 digits always distinguish 64-bit mantissas")
+    shortest = _shortest(value)
+    return int(shortest) if value.denominator == 1 else from_decimal(shortest)
 
 
-def _reads_as(text: Decimal, value: Fraction) -> bool:
-    """Whether a decimal text is close enough to stand for a value. Go takes both neighbours of a power of two for
-    equally far, though the lower one is nearer."""
-    found = Fraction(text)
-    if round_binary(found) == value:
-        return True
-    size = abs(value)
-    if size.numerator & (size.numerator - 1) or size.denominator & (size.denominator - 1):
-        return False
-    return 0 <= size - abs(found) <= size / (1 << PRECISION)
+def _shortest(value: Fraction) -> Decimal:
+    """The fewest digits that stand for a value with a mantissa of 64 bits: those of Go's ``big.Float.Text``, which
+    walks along the digits until the value differs from the middles to its neighbours.
+    Source: https://go.dev/src/math/big/ftoa.go (roundShortest).
+    """
+    numerator, denominator = abs(value.numerator), value.denominator
+    # In steps of half a unit in the last place: a mantissa of 65 bits, and a power of two.
+    power = numerator.bit_length() - denominator.bit_length() - PRECISION
+    if numerator << max(-power, 0) >= denominator << max(power, 0) + PRECISION + 1:
+        power += 1
+    mantissa = (numerator << -power) // denominator if power < 0 else (numerator >> power) // denominator
+    even = not mantissa & 2
+    digits, lower, upper = (_digits(mantissa + step, power) for step in (0, -1, 1))
+    for at, digit in enumerate(digits):
+        low, high = lower[at : at + 1] or "0", upper[at : at + 1] or "0"
+        down = low != digit or (even and at + 1 == len(lower))
+        up = digit != high and (even or int(digit) + 1 < int(high) or at + 1 < len(upper))
+        if down or up:
+            rounding = ROUND_HALF_EVEN if down and up else ROUND_DOWN if down else ROUND_UP
+            return Context(prec=at + 1, rounding=rounding).divide(Decimal(value.numerator), Decimal(denominator))
+    return _WIDE.divide(Decimal(value.numerator), Decimal(denominator))
 
 
-_WIDE_DIVIDE = {digits: Context(prec=digits) for digits in range(1, 22)}
-
-
-def _shorten(text: Decimal, value: Fraction, digits: int) -> Decimal:
-    if digits > 17:
-        return text
-    for fewer in range(1, 17):
-        shorter = _WIDE_DIVIDE[fewer].plus(text)
-        if _reads_as(shorter, value):
-            return shorter
-    return text
+def _digits(mantissa: int, power: int) -> str:
+    """The significant decimal digits of ``mantissa * 2**power``."""
+    exact = mantissa << power if power >= 0 else mantissa * 5**-power
+    return format_number(exact).rstrip("0")
 
 
 def add(left: Number, right: Number) -> Number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .errors import CompileError, Location
-from .lexer import fail
+from .lexer import Token, fail
 from .nodes import (
     Body,
     Call,
@@ -30,6 +30,11 @@ class _HeadParts:
     head: Head
     contains: bool
 
+    def is_member(self) -> bool:
+        """Whether Rego v0 takes ``name[key]`` without a value for a member of a set."""
+        head = self.head
+        return len(head.ref.terms) == 2 and head.args is None and head.value is None and not self.contains
+
 
 class RuleParser(BodyParser):
     """Reads the rules of one package."""
@@ -51,9 +56,13 @@ class RuleParser(BodyParser):
             return [self.finish(Rule(head, _always(head.loc), True, None, start.loc))]
         has_if = self.at("if") and not self.keyword_as_name()
         if not has_if and not self.at("{"):
-            return [self.constant(parts, start.loc)]
+            return [self.constant(parts, start)]
         if not has_if:
-            raise fail(start.loc, "`if` keyword is required before rule body")
+            kind = "rule" if head.args is None else "function"
+            message = f"`if` keyword is required before {kind} body"
+            if parts.is_member():
+                message += ", `contains` keyword is required for partial set rules"
+            raise fail(start.loc, f"{message}: write `{self.v1_head(parts, start)} if {{ ... }}`")
         self.take()
         if not parts.contains and head.value is None:
             head = replace(head, value=Const(True, head.loc))
@@ -83,12 +92,24 @@ class RuleParser(BodyParser):
         token = self.tokens[self.pos - 1]
         return token.loc.row + self.source.count("\n", token.start, token.end)
 
-    def constant(self, parts: _HeadParts, loc: Location) -> Rule:
+    def v1_head(self, parts: _HeadParts, start: Token) -> str:
+        """The text of a head of Rego v0 as Rego v1 spells it: a member of a set after ``contains``."""
+        text = self.source[start.start : self.tokens[self.pos - 1].end]
+        if not parts.is_member():
+            return text
+        name, bracket, member = text.partition("[")
+        if not bracket:
+            name, _, key = text.partition(".")
+            return f'{name} contains "{key}"'
+        return f"{name.strip()} contains {member.removesuffix(']').strip()}"
+
+    def constant(self, parts: _HeadParts, start: Token) -> Rule:
         """A rule without a body: ``pi := 3.14``, ``names contains "a"``."""
-        head = parts.head
+        head, loc = parts.head, start.loc
         if not parts.contains and head.value is None:
             if len(head.ref.terms) > 1 and head.args is None:
-                raise fail(loc, "`contains` keyword is required for partial set rules")
+                spelling = f"write `{self.v1_head(parts, start)}`"
+                raise fail(loc, f"`contains` keyword is required for partial set rules: {spelling}")
             if head.args is None:
                 raise fail(loc, "var cannot be used for rule name")
             head = replace(head, value=Const(True, head.loc))
@@ -129,7 +150,7 @@ class RuleParser(BodyParser):
             self.take()
             body = self.rule_body()
         elif self.at("{"):
-            raise fail(self.token.loc, "`if` keyword is required before rule body")
+            raise fail(self.token.loc, "`if` keyword is required before rule body: write `else := ... if { ... }`")
         rule = Rule(branch, body, False, None, loc)
         if self.at("else") and not self.keyword_as_name():
             rule.orelse = self.otherwise(head)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from . import documents, errors, runtime
-from .annotations import Annotation, RuleHead, TestRule, attach, rule_heads, tests_of
+from .annotations import Annotation, RuleBody, RuleHead, TestRule, attach, rule_bodies, rule_heads, tests_of
 from .compiler import Checked
 from .errors import CompileError, DepthError, RegoDiagnostic
 from .gen_rules import RuleWriter
 from .nodes import Const, Ref, TermExpr, Var
 from .parser import parse_query
 from .query import QueryPlan
+from .reads import Reads, ReadsFinder
 from .runtime import Budget, Context, Image, Session
 from .show import to_json
+from .stops import Stops
 from .trace import Recorder, Trace
 from .tree import all_nodes
 from .values import UNDEFINED, Set, Undefined, equal, key_of
+from .watch import Watcher, WatchWriter
+from .witness import Testimony, Witness, Witnessed, WitnessWriter
 
 DEFAULT_MAX_STEPS = 1_000_000
 _KEPT_IMAGES = 16
@@ -58,6 +63,7 @@ class Program:
         self._data = {} if data is None else data
         self._lock = threading.Lock()
         self._images: dict[tuple[frozenset[str], bool], Image] = {}
+        self._watched: Image | None = None
         self._image = self._image_for(checked.replaceable, traced=False)
         self.annotations: tuple[Annotation, ...] = attach(checked.modules)
         self.tests: tuple[TestRule, ...] = tests_of(checked.modules)
@@ -66,8 +72,18 @@ class Program:
     def __del__(self) -> None:
         # Functions refer to their namespace, and it to them: without this only a full collection would free them, and
         # whoever reloads policies would keep the old ones for long.
-        for image in self._images.values():
+        for image in (*self._images.values(), *filter(None, [self._watched])):
             image.names.clear()
+
+    @property
+    def bodies(self) -> tuple[RuleBody, ...]:
+        """Every body by number, as ``fired`` of `prepare` names them."""
+        return rule_bodies(self._checked.modules)
+
+    def reads(self, numbers: Iterable[int]) -> dict[int, Reads]:
+        """What each of these bodies may read, and which bodies it may ask; found in the text, nothing is evaluated."""
+        finder = ReadsFinder(self._checked.tree)
+        return {number: finder.of(number) for number in numbers}
 
     def rule_heads(self) -> tuple[RuleHead, ...]:
         """Every rule's path, place, annotation and, where its head is an object literal, that literal's constants."""
@@ -97,7 +113,8 @@ class Program:
         return self._run(plain_path(ref), input, Budget(max_steps, deadline), session, self._image)
 
     def prepare(self, ref: str) -> Callable[..., Any]:
-        """``eval`` for one reference, resolved once: call it with ``(input, *, max_steps, deadline, ...)``."""
+        """``eval`` for one reference, resolved once: call it with ``(input, *, max_steps, deadline, ...)``. ``fired``
+        receives the numbers of the bodies that held, in order; ``bodies`` says which they are."""
         path = plain_path(ref)
 
         def run(
@@ -107,8 +124,9 @@ class Program:
             deadline: float | None = None,
             strict_builtin_errors: bool = False,
             print_hook: PrintHook | None = None,
+            fired: dict[int, bool] | None = None,
         ) -> Any:
-            session = Session(strict=strict_builtin_errors, print_hook=print_hook, trace=None)
+            session = Session(strict=strict_builtin_errors, print_hook=print_hook, trace=None, fired=fired)
             return self._run(path, input, Budget(max_steps, deadline), session, self._image)
 
         return run
@@ -128,6 +146,54 @@ class Program:
         session = Session(strict=strict_builtin_errors, print_hook=print_hook, trace=recorder)
         image = self._image_for(self._checked.replaceable, traced=True)
         return recorder.finish(self._run(plain_path(ref), input, Budget(max_steps, deadline), session, image))
+
+    def watch(
+        self,
+        ref: str,
+        input: Any = UNDEFINED,  # noqa: A002
+        *,
+        max_steps: int = DEFAULT_MAX_STEPS,
+        deadline: float | None = None,
+    ) -> Stops:
+        """``eval``, watched expression by expression: where did bodies stop, and why? Slow. An error ends the
+        evaluation; what came before it is kept."""
+        with self._lock:
+            if self._watched is None:
+                checked = self._checked
+                writer = WatchWriter(checked.tree, checked.replaceable, checked.names)
+                self._watched = self._write(writer)
+        watcher = Watcher()
+        session = Session(strict=False, print_hook=None, trace=watcher)
+        with suppress(errors.EvalError):
+            self._run(plain_path(ref), input, Budget(max_steps, deadline), session, self._watched)
+        return Stops(self._checked.tree, self._checked.names, tuple(watcher.events))
+
+    def witness(
+        self,
+        ref: str,
+        input: Any = UNDEFINED,  # noqa: A002
+        *,
+        max_steps: int = DEFAULT_MAX_STEPS,
+        deadline: float | None = None,
+        strict_builtin_errors: bool = False,
+    ) -> Witnessed:
+        """``eval`` with the variables of every body that held. Slow. What fails is told, not raised, with what held
+        before it. Raises CompileError where ``ref`` is not a plain reference below ``data``."""
+        checked, budget = self._checked, Budget(max_steps, deadline)
+        image = self._write(WitnessWriter(checked.tree, checked.replaceable, checked.names))
+        witness = Witness()
+        session = Session(strict=strict_builtin_errors, print_hook=None, trace=witness)
+        value, failure, path = UNDEFINED, "", plain_path(ref)
+        try:
+            value = self._run(path, input, budget, session, image)
+        except (errors.EvalError, errors.InputError) as error:
+            failure = str(error)
+        found = {
+            number: Testimony(tuple(to_json(values) for values in kept), witness.totals[number])
+            for number, kept in witness.solutions.items()
+        }
+        image.names.clear()
+        return Witnessed(value, found, failure)
 
     def _run(self, path: tuple[Any, ...], input_: Any, budget: Budget, session: Session, image: Image) -> Any:
         context = Context(image, self._data, input_, budget, session)
@@ -189,8 +255,10 @@ class Program:
             return image
 
     def _load(self, replaceable: frozenset[str], *, traced: bool) -> Image:
+        return self._write(RuleWriter(self._checked.tree, replaceable, traced=traced))
+
+    def _write(self, writer: RuleWriter) -> Image:
         tree = self._checked.tree
-        writer = RuleWriter(tree, replaceable, traced=traced)
         nodes = list(all_nodes(tree.root))
         names = dict(_NAMES)
         # Node by node: compiling holds the interpreter lock, and other threads serve requests meanwhile.

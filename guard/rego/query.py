@@ -53,6 +53,7 @@ class QueryPlan:
         flat = hoister.with_values(expanded, compiler.calls.is_function_value)
         self.body = compiler.body(flat, set(), hoister)
         compiler.stop_on_errors()
+        compiler.stop_on_types()
         self.replaceable = frozenset(compiler.calls.replaceable)
         shown = [(compiler.names.shown(name), name) for name in sorted(body_vars(named, set(), closures=False))]
         self.captured = Captured(self.values, [(label, name) for label, name in shown if label and label != "_"])

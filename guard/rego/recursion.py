@@ -92,13 +92,14 @@ def body_refs(body: Body) -> Iterator[Ref]:
 
 
 def expr_refs(expr: Expr) -> Iterator[Ref]:
-    """The references below ``data`` of an expression, called functions included."""
+    """The references below ``data`` of an expression: called functions, and what ``with`` replaces, included."""
     node = expr.node
     if isinstance(node, CallExpr):
         yield from term_refs(node.op)
     for term in expr_terms(expr):
         yield from term_refs(term)
     for modifier in expr.withs:
+        yield from term_refs(modifier.target)
         yield from term_refs(modifier.value)
     if isinstance(node, Every | NotBody):
         yield from body_refs(node.body)

@@ -99,7 +99,7 @@ class Image:
 class Context:
     """The state of one evaluation. ``with`` derives a context with other documents and an empty cache."""
 
-    __slots__ = ("budget", "cache", "data", "image", "input", "mocks", "replaced", "session", "trace")
+    __slots__ = ("budget", "cache", "data", "fired", "image", "input", "mocks", "replaced", "session", "trace")
 
     def __init__(self, image: Image, data: Any, input_: Any, budget: Budget, session: Session) -> None:
         self.image = image
@@ -111,6 +111,7 @@ class Context:
         self.mocks: dict[str, Any] | None = None
         self.replaced: tuple[tuple[Any, ...], ...] = ()
         self.trace: Any = session.trace
+        self.fired = session.fired
 
     def changed(self, changes: Sequence[tuple[str, tuple[Any, ...], Any]]) -> Context:
         """A context under ``with``: each change is (document, path, value); ``function`` changes name the target."""
@@ -166,14 +167,23 @@ class Context:
 
 
 class Session:
-    """What one evaluation keeps for all its contexts: options, the clock, printed lines."""
+    """What one evaluation keeps for all its contexts: options, the clock, printed lines, and in ``fired`` the numbers
+    of the bodies that held, in order of their first success."""
 
-    __slots__ = ("memory", "now_ns", "print_hook", "strict", "trace")
+    __slots__ = ("fired", "memory", "now_ns", "print_hook", "strict", "trace")
 
-    def __init__(self, *, strict: bool, print_hook: Callable[[str], None] | None, trace: Any) -> None:
+    def __init__(
+        self,
+        *,
+        strict: bool,
+        print_hook: Callable[[str], None] | None,
+        trace: Any,
+        fired: dict[int, bool] | None = None,
+    ) -> None:
         self.strict = strict
         self.print_hook = print_hook
         self.trace = trace
+        self.fired: dict[int, bool] = {} if fired is None else fired
         self.now_ns = time.time_ns()
         self.memory: dict[Any, Any] = {}
 

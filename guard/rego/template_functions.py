@@ -79,7 +79,9 @@ def _printf(template: Any, *values: Any) -> str:
 
 
 def _format_argument(value: Any) -> Any:
-    return value if type(value) in {int, float, str} else _bare(None if value is UNDEFINED else value)
+    if value is UNDEFINED or value is None:
+        return None
+    return value if type(value) in {int, float, str, bool} else _bare(value)
 
 
 def _length(value: Any) -> int:
@@ -98,6 +100,11 @@ def _index(value: Any, *keys: Any) -> Any:
             value = given(value[key])
         elif type(value) is dict:
             value = given(value.get(str(key), UNDEFINED))
+        elif isinstance(value, str):
+            data = value.encode()
+            if type(key) is not int or not 0 <= key < len(data):
+                raise ValueError(f"index out of range: {_bare(key)}")
+            value = data[key]
         else:
             raise ValueError("can't index item of type " + go_type(value))
     return value
@@ -122,12 +129,15 @@ def _kind(value: Any) -> str:
     return kinds[type(value)]
 
 
+_NIL = (None, UNDEFINED)
+
+
 def _equal(first: Any, *others: Any) -> bool:
     if not others:
         raise ValueError("missing argument for comparison")
     for other in others:
-        if first is None or other is None:
-            if first is other:
+        if first in _NIL or other in _NIL:
+            if first in _NIL and other in _NIL:
                 return True
             continue
         if _kind(first) != _kind(other):
@@ -146,13 +156,18 @@ def _less(left: Any, right: Any) -> bool:
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
 
 
+def _to_escape(*values: Any) -> str:
+    """What the escaping functions escape: as ``print``, but nil has no value."""
+    return _printed(*("<no value>" if value in _NIL else value for value in values))
+
+
 def _js(*values: Any) -> str:
     def escape(char: str) -> str:
         if char in _JS:
             return _JS[char]
         return char if char.isprintable() else json.dumps(char)[1:-1].replace("\\n", "\\u000A")
 
-    return "".join(map(escape, _printed(*values)))
+    return "".join(map(escape, _to_escape(*values)))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -163,9 +178,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "print": _printed,
     "println": lambda *values: " ".join(_bare(None if value is UNDEFINED else value) for value in values) + "\n",
     "printf": _printf,
-    "html": lambda *values: html.escape(_printed(*values)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    "html": lambda *values: html.escape(_to_escape(*values)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
     "js": _js,
-    "urlquery": lambda *values: urllib.parse.quote_plus(_printed(*values), safe="-_.~"),
+    "urlquery": lambda *values: urllib.parse.quote_plus(_to_escape(*values), safe="-_.~"),
     "eq": _equal,
     "ne": lambda left, right: not _equal(left, right),
     "lt": _less,

@@ -22,12 +22,17 @@ class Fired(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The value of a reference, with the rules that fired in order of their first success, and (file, row) of each
-    line reached."""
+    """The value of a reference, with the rules that fired in order of their first success, and the ``places`` of the
+    expressions reached and of the heads of those rules."""
 
     value: Any
     fired: tuple[Fired, ...]
-    lines: frozenset[tuple[str, int]]
+    places: frozenset[Location]
+
+    @property
+    def lines(self) -> frozenset[tuple[str, int]]:
+        """(file, row) of each line reached."""
+        return frozenset((place.file, place.row) for place in self.places)
 
 
 def rule_path(rule: Rule) -> str:
@@ -40,18 +45,18 @@ class Recorder:
 
     def __init__(self) -> None:
         self.rules: dict[int, Rule] = {}
-        self.lines: set[tuple[str, int]] = set()
+        self.places: set[Location] = set()
 
     def fire(self, rule: Rule) -> None:
         """A body of this rule held."""
         self.rules.setdefault(id(rule), rule)
-        self.lines.add((rule.loc.file, rule.loc.row))
+        self.places.add(rule.loc)
 
     def cover(self, loc: Location) -> None:
-        """An expression was reached."""
-        self.lines.add((loc.file, loc.row))
+        """An expression was reached, or a default used."""
+        self.places.add(loc)
 
     def finish(self, value: Any) -> Trace:
         """The record so far."""
         fired = [Fired(rule_path(rule), *rule.loc) for rule in self.rules.values()]
-        return Trace(value, tuple(fired), frozenset(self.lines))
+        return Trace(value, tuple(fired), frozenset(self.places))

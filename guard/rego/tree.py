@@ -86,10 +86,11 @@ def all_nodes(root: Node) -> Iterator[Node]:
 
 
 class RuleTree:
-    """All rules of a program by path."""
+    """All rules of a program by path; ``bodies`` are they and their ``else`` branches by number."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.bodies: list[Rule] = []
         self.root = self.make(())
 
     def make(self, path: tuple[Any, ...]) -> Node:
@@ -98,7 +99,12 @@ class RuleTree:
         return Node(path, self.count)
 
     def add(self, rule: Rule) -> None:
-        """Put a rule at its path."""
+        """Put a rule at its path, and number its bodies."""
+        branch: Rule | None = rule
+        while branch is not None:
+            branch.number = len(self.bodies)
+            self.bodies.append(branch)
+            branch = branch.orelse
         self._path(ground_path(rule)).rules.append(rule)
 
     def _path(self, path: tuple[Any, ...]) -> Node:

@@ -128,4 +128,8 @@ def _key_text(term: Term) -> object:
     """What makes two keys of object patterns the same."""
     if isinstance(term, Const):
         return type(term.value).__name__, term.value
-    return ("var", term.name) if isinstance(term, Var) else id(term)
+    if isinstance(term, Var):
+        return "var", term.name
+    if isinstance(term, Ref):
+        return "ref", tuple(map(_key_text, term.terms))
+    return ("array", tuple(map(_key_text, term.items))) if isinstance(term, Array) else id(term)

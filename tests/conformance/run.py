@@ -74,13 +74,18 @@ def normal(value: Any, *, ordered: bool) -> Any:
     if isinstance(value, list):
         items = [normal(item, ordered=ordered) for item in value]
         return ["list", items if ordered else sorted(items, key=json.dumps)]
-    return {key: normal(item, ordered=ordered) for key, item in value.items()}
+    return {_key(key): normal(item, ordered=ordered) for key, item in value.items()}
+
+
+def _key(key: Any) -> str:
+    """A key of the YAML text as JSON has it."""
+    return key if isinstance(key, str) else json.dumps(key)
 
 
 def solutions(case: dict[str, Any]) -> list[dict[str, Any]]:
     """The bindings that the case's query has."""
     modules = {f"test-{number}.rego": text for number, text in enumerate(case.get("modules") or ())}
-    program = rego.compile(modules, case.get("data"))
+    program = rego.compile(modules, case.get("data"), capabilities=rego.Capabilities.newest())
     query = case["query"]
     value: Any = case.get("input", rego.UNDEFINED) if "input" in case else rego.UNDEFINED
     if "input_term" in case:

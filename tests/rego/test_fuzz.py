@@ -150,7 +150,7 @@ def test_few_steps_end_in_a_step_limit_or_in_the_answer(seed: int, steps: int) -
 def test_sixteen_threads_share_programs() -> None:
     """Sixteen threads evaluate the same programs at once, each with inputs of its own, and get what one thread gets."""
     work: list[tuple[rego.Program, str, Any, Any]] = []
-    for seed in range(40):
+    for seed in range(80):
         made, dice = generated(seed)
         program = loads(made.source)
         for value in (document(dice), document(dice)) if program is not None else ():

@@ -150,15 +150,15 @@ def test_hostile_names_are_only_names(sources: Sources, one: str, two: str) -> N
     module = f"""package t
 
 {one}_r := 1
-f_{two}({one}) := {two} if {{ {two} := [{one}] }}
+of_{two}({one}) := {two} if {{ {two} := [{one}] }}
 rule := {one} if {{ some {one} in [7]; {one} == 7 }}
 made := {{{one} | some {one} in input.xs}}
 every_one if every {one} in input.xs {{ {one} > 0 }}
-call := f_{two}(3)
+call := of_{two}(3)
 sum_up := {one}_r + 1
 """
     if one == two:
-        module = module.replace(f"f_{two}({one}) := {two} if {{ {two} := [{one}] }}", f"f_{two}({one}) := [{one}]")
+        module = module.replace(f"of_{two}({one}) := {two} if {{ {two} := [{one}] }}", f"of_{two}({one}) := [{one}]")
     sources.texts.clear()
     program = rego.compile({"t.rego": module})
     found: Any = program.eval("data.t", {"xs": [1, 2]})

@@ -79,13 +79,12 @@ def test_every_unsafe_variable_of_every_file_is_reported_at_once() -> None:
 def test_optional_keywords_need_the_capability_and_the_import() -> None:
     """``and`` is a variable like any other until a policy imports the keyword and the loader allows it."""
     text = "package t\nimport future.keywords.and\np if input.a and input.b"
-    older = rego.Capabilities(future_keywords=frozenset({"not"}))
     for refused in (text, text.replace("future.keywords.and", "rego.v2")):
         with pytest.raises(rego.CompileError, match="must be"):
-            rego.compile({"t.rego": refused}, capabilities=older)
+            rego.compile({"t.rego": refused})
     with pytest.raises(rego.CompileError, match="unexpected ident"):
         rego.compile({"t.rego": "package t\np if input.a and input.b"})
-    program = rego.compile({"t.rego": text})
+    program = rego.compile({"t.rego": text}, capabilities=rego.Capabilities.newest())
     assert program.eval("data.t.p", {"a": True, "b": True}) is True
     assert program.eval("data.t.p", {"a": True, "b": False}) is rego.UNDEFINED
 
@@ -135,7 +134,68 @@ def test_numbers_may_begin_with_their_point(text: str, value: float) -> None:
 def test_parentheses_group_operands_of_and_and_or(body: str, value: object) -> None:
     """A group is an operand of its own; ``with`` inside it holds for the whole group, and a term stays a term."""
     text = f"package t\nimport rego.v2\np if {{ {body} }}"
-    assert rego.compile({"t.rego": text}).eval("data.t.p", {"a": True, "b": False, "c": True}) == value
+    program = rego.compile({"t.rego": text}, capabilities=rego.Capabilities.newest())
+    assert program.eval("data.t.p", {"a": True, "b": False, "c": True}) == value
+
+
+def test_what_opa_has_since_1_18_1_is_opt_in() -> None:
+    """A policy that loads with the defaults loads on an OPA server of 1.18.1: later built-ins are undefined functions,
+    in policies and in queries."""
+    text = 'package t\np := strings.split_n("a.b.c", ".", 2)'
+    with pytest.raises(rego.CompileError, match=r"undefined function strings\.split_n"):
+        rego.compile({"t.rego": text})
+    with pytest.raises(rego.CompileError, match=r"undefined function strings\.split_n"):
+        rego.compile({}).query('strings.split_n("a.b.c", ".", 2)')
+    program = rego.compile({"t.rego": text}, capabilities=rego.Capabilities.newest())
+    assert program.eval("data.t.p") == ["a", "b"]
+    assert program.query('strings.split_n("a.b.c", ".", 2)')[0]["expressions"][0]["value"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ("deny[msg] { msg := input.m }", "partial set rules: write `deny contains msg if { ... }`"),
+        ('deny[{"m": m, "l": [1]}] { m := 1 }', 'write `deny contains {"m": m, "l": [1]} if { ... }`'),
+        ("a.b[input.x] { true }", "write `a.b[input.x] if { ... }`"),
+        ("p.a { true }", 'write `p contains "a" if { ... }`'),
+        ('p["a"]', 'partial set rules: write `p contains "a"`'),
+        ("allow { input.a }", "required before rule body: write `allow if { ... }`"),
+        ("allow = true { input.a }", "write `allow = true if { ... }`"),
+        ("f(x) = y { y := x }", "required before function body: write `f(x) = y if { ... }`"),
+        ("p[x] = y { x := 1; y := 2 }", "write `p[x] = y if { ... }`"),
+        ("p if { false } else = 2 { true }", "write `else := ... if { ... }`"),
+    ],
+)
+def test_rego_v0_is_an_error_that_says_how_v1_spells_it(rules: str, message: str) -> None:
+    """OPA's words, and then the line as it has to be; nothing of v0 is read as something else."""
+    with pytest.raises(rego.CompileError) as caught:
+        rego.compile({"t.rego": f"package t\n{rules}"})
+    (error,) = caught.value.errors
+    assert (error.code, error.row) == ("rego_parse_error", 2)
+    assert message in error.message
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["p := print(1)", "p if count(print(1)) > 1", "p if print(1, [x | some x in [1]]) - 2 > 1", 'p if $"{print(1)}"'],
+)
+def test_print_has_no_value(rule: str) -> None:
+    """``print`` is a statement: as an operand it is a type error, as in OPA."""
+    with pytest.raises(rego.CompileError, match=r"rego_type_error: print\(\.\.\.\) used as value"):
+        rego.compile({"t.rego": f"package t\n{rule}"})
+
+
+def test_what_with_replaces_is_a_dependency() -> None:
+    """A rule that replaces itself, or the package around it, is recursive; recursion is reported before types."""
+    for body in ("true with data.t.p as 1", "input.x with data.t as {}", "true with data.t.p as 1; count(1)"):
+        with pytest.raises(rego.CompileError, match="rego_recursion_error"):
+            rego.compile({"t.rego": f"package t\np if {{ {body} }}"})
+
+
+def test_keys_that_are_one_reference_meet() -> None:
+    """Objects on both sides of ``=`` are matched by their keys, references among them."""
+    text = 'package t\np := [a, b] if {"a": a, input.s: b, [input.t]: 1} = {[input.t]: 1, input.s: 2, "a": 3}'
+    assert rego.compile({"t.rego": text}).eval("data.t.p", {"s": "x", "t": "y"}) == [3, 2]
 
 
 def test_a_refused_builtin_is_chosen_by_the_capabilities() -> None:
@@ -147,10 +207,10 @@ def test_a_refused_builtin_is_chosen_by_the_capabilities() -> None:
 
 def test_metadata_that_is_no_yaml_or_has_unknown_attributes_is_an_error() -> None:
     """A misspelt attribute is not ignored."""
-    for block in ("# METADATA\n# titel: x\n", "# METADATA\n# title: [\n", "# METADATA\n# - a\n"):
+    for block, row in (("# METADATA\n# titel: x\n", 2), ("# METADATA\n# title: [\n", 3), ("# METADATA\n# - a\n", 2)):
         with pytest.raises(rego.CompileError) as caught:
             rego.compile({"t.rego": f"package t\n{block}p := 1\n"})
-        assert (caught.value.errors[0].code, caught.value.errors[0].row) == ("rego_parse_error", 2)
+        assert (caught.value.errors[0].code, caught.value.errors[0].row) == ("rego_parse_error", row)
 
 
 @pytest.mark.parametrize(

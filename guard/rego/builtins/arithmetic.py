@@ -14,6 +14,7 @@ from .registry import builtin, described, operand_error
 
 _MAX_SHIFT = 1 << 20
 _INT64 = 1 << 63
+_UINT64 = (1 << 64) - 1
 
 
 @builtin("plus", "number, number -> number")
@@ -45,11 +46,12 @@ def _div(left: Any, right: Any) -> Any:
 
 @builtin("rem", "number, number -> number")
 def _rem(left: Any, right: Any) -> Any:
-    if not (numbers.is_integer(left) and numbers.is_integer(right)):
+    first, second = numbers.binary(left), numbers.binary(right)
+    if first.denominator != 1 or second.denominator != 1:
         raise BuiltinFailure("modulo on floating-point number")
-    if right == 0:
+    if not second:
         raise BuiltinFailure("modulo by zero")
-    one, two = int(numbers.binary(left)), int(numbers.binary(right))
+    one, two = int(first), int(second)
     found = abs(one) % abs(two)
     return -found if one < 0 else found
 
@@ -69,7 +71,7 @@ def _round(value: Any) -> Any:
     if _is_short(value):
         return value
     exact = numbers.binary(value)
-    found = math.floor(abs(exact) + Fraction(1, 2))
+    found = math.floor(numbers.round_binary(abs(exact) + Fraction(1, 2)))
     return found if exact >= 0 else -found
 
 
@@ -94,8 +96,9 @@ def big_integer(value: Any, position: int) -> int:
     """An operand that must have no fractional part; read with a mantissa of 64 bits, as all of OPA's numbers."""
     if _is_short(value):
         return int(value)
-    if numbers.is_integer(value):
-        return int(numbers.binary(value))
+    exact = numbers.binary(value)
+    if exact.denominator == 1:
+        return int(exact)
     raise operand_error(position, ("integer number",), described("floating-point number"))
 
 
@@ -139,14 +142,14 @@ def _shift(value: Any) -> int:
     found = big_integer(value, 2)
     if found < 0:
         raise operand_error(2, ("an unsigned integer number",), described("a negative integer"))
-    if found > _MAX_SHIFT:
-        raise BuiltinFailure("shift count too large")
-    return found
+    return found & _UINT64
 
 
 @builtin("bits.lsh", "number, number -> number")
 def _bits_lsh(value: Any, count: Any) -> int:
     found, shift = big_integer(value, 1), _shift(count)
+    if shift > _MAX_SHIFT:
+        raise BuiltinFailure("shift count too large")
     if found and found.bit_length() + shift > numbers.MAX_BITS:
         raise BuiltinFailure("number too big")
     return found << shift

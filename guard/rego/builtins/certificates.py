@@ -106,6 +106,10 @@ def _parse_and_verify(ctx: Context, text: str) -> list[Any]:
 
 @builtin("crypto.x509.parse_and_verify_certificates_with_options", "string, object -> array", context=True)
 def _parse_and_verify_with_options(ctx: Context, text: str, options: dict[Any, Any]) -> list[Any]:
+    try:
+        _certificates(ctx, text)
+    except (BuiltinFailure, ValueError):
+        return [False, []]
     return _verified(ctx, text, _options(options), urls=False)
 
 

@@ -157,7 +157,7 @@ def _object_subset(whole: Any, part: Any) -> bool:
     kinds = (type(whole), type(part))
     if kinds == (list, Set):
         have = {key_of(item) for item in whole}
-        return bool(part.keys) and bool(part.keys <= have)
+        return bool(part.keys <= have) and bool(part.keys or whole)
     if kinds[0] is not kinds[1]:
         message = "both arguments object.subset must be of the same type or array and set"
         raise BuiltinFailure(message, "eval_type_error")

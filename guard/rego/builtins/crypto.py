@@ -7,7 +7,8 @@ import hmac
 import re
 from typing import Any
 
-from guard.rego.runtime import BuiltinFailure, Context
+from guard.rego.runtime import Context
+from guard.rego.values import UNDEFINED
 
 from .registry import builtin
 
@@ -51,9 +52,9 @@ def _uuid4(ctx: Context, seed: str) -> str:
 
 
 @builtin("uuid.parse", "string -> object")
-def _uuid_parse(text: str) -> dict[str, Any]:
+def _uuid_parse(text: str) -> Any:
     if not _UUID.match(text):
-        raise BuiltinFailure("invalid UUID")
+        return UNDEFINED
     # Of the form in braces only what is between them is looked at, as google/uuid does.
     inner = text[1:-1] if len(text) == _BRACED else text[-36:]
     data = bytes.fromhex(inner.replace("-", ""))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
-import math
 import re
 import urllib.parse
 from typing import Any
 
-import yaml
-
 from guard.rego import numbers
-from guard.rego.runtime import Budget, BuiltinFailure, Context
+from guard.rego.runtime import BuiltinFailure, Context
 from guard.rego.show import compact, go_string, to_json
 from guard.rego.values import Set, sorted_keys, type_name
 
 from .registry import builtin
 from .yaml_text import yaml_text
+from .yaml_values import parse_yaml
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}\Z")
 
 
@@ -31,7 +31,7 @@ def decode_base64(text: str, *, url: bool) -> bytes:
         bad = next((at for at, char in enumerate(cleaned) if not re.match(r"[A-Za-z0-9_=-]", char)), -1)
         if bad >= 0:
             raise _illegal(bad)
-    if url and len(standard) % 4:
+    if url and not text.endswith("="):  # RFC 7515, appendix C
         standard += "=" * (-len(standard) % 4)
     if not _BASE64.match(standard) or len(standard) % 4:
         bad = next((at for at, char in enumerate(standard) if not re.match(r"[A-Za-z0-9+/=]", char)), len(standard))
@@ -42,13 +42,22 @@ def decode_base64(text: str, *, url: bool) -> bytes:
         raise _illegal(len(standard)) from None
 
 
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\ufffd", error.start + 1
+
+
+codecs.register_error("rego_each_byte", _each_byte)
+
+
 def _illegal(position: int) -> BuiltinFailure:
     return BuiltinFailure(f"illegal base64 data at input byte {position}")
 
 
 def text_of(data: bytes) -> str:
-    """Bytes as a string; what is not UTF-8 becomes U+FFFD."""
-    return data.decode("utf-8", "replace")
+    """Bytes as a string; each byte that is not UTF-8 becomes U+FFFD, as where Go reads a string."""
+    return data.decode("utf-8", "rego_each_byte")
 
 
 @builtin("base64.encode", "string -> string")
@@ -61,8 +70,10 @@ def _base64_decode(text: str) -> str:
     return text_of(decode_base64(text, url=False))
 
 
-@builtin("base64.is_valid", "string -> boolean")
-def _base64_is_valid(text: str) -> bool:
+@builtin("base64.is_valid", "string -> boolean", lenient=True)
+def _base64_is_valid(text: Any) -> bool:
+    if type(text) is not str:
+        return False
     try:
         decode_base64(text, url=False)
     except BuiltinFailure:
@@ -104,11 +115,22 @@ def _hex_decode(text: str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text. Raises BuiltinFailure; NaN and infinities are no JSON."""
+    """The value of a JSON text; half a surrogate pair is U+FFFD. Raises BuiltinFailure, for NaN and infinities too."""
     try:
-        return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+        found = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+        return _without_surrogates(found) if _SURROGATE.search(text) else found
     except (ValueError, RecursionError) as error:
         raise BuiltinFailure(f"invalid JSON: {error}") from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if type(value) is str:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if type(value) is list:
+        return [_without_surrogates(item) for item in value]
+    if type(value) is dict:
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def _number(text: str) -> Any:
@@ -179,60 +201,6 @@ def _indented(value: Any, prefix: str, indent: str, depth: int) -> str:
 # -- YAML -------------------------------------------------------------------------------------------------------------
 
 
-_MAX_NODES = 200_000
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without time stamps, as OPA's parser turns it into JSON. Tokens are paid for: scanning is slow."""
-
-    budget: Budget | None = None
-
-    def fetch_more_tokens(self) -> Any:
-        """The next token."""
-        if self.budget is not None:
-            self.budget.charge(1)
-        return super().fetch_more_tokens()
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _yaml_value(value: Any, left: list[int]) -> Any:
-    """The JSON value of loaded YAML; aliases are copies, so ``left`` bounds how many nodes they may become."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise BuiltinFailure("yaml: document contains excessive aliasing")
-    if isinstance(value, dict):
-        pairs = [(key if isinstance(key, str) else compact(key), item) for key, item in value.items()]
-        return {key: _yaml_value(item, left) for key, item in pairs}
-    if isinstance(value, list):
-        return [_yaml_value(item, left) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BuiltinFailure("yaml: not a JSON number")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise BuiltinFailure(f"yaml: unsupported value {type(value).__name__}")
-
-
-def parse_yaml(ctx: Context, text: str) -> Any:
-    """The value of a YAML document. Raises BuiltinFailure."""
-    try:
-        loader = _Loader(text)
-        loader.budget = ctx.budget
-        value = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
-        while loader.check_node():  # the documents after the first count for nothing, but must be YAML
-            loader.get_node()
-        return _yaml_value(value, [_MAX_NODES])
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        row = mark.line + 1 if mark is not None else 1
-        problem = str(getattr(error, "problem", "") or "could not be read")
-        raise BuiltinFailure(f"yaml: line {row}: {problem.replace('expected', 'did not find expected')}") from None
-
-
 @builtin("yaml.marshal", "any -> string", context=True, deep=True)
 def _yaml_marshal(ctx: Context, value: Any) -> str:
     text = compact(to_json(value, exact=True))
@@ -270,7 +238,7 @@ def unquote(text: str) -> str:
     broken = re.search(r"%(?![0-9A-Fa-f]{2}).{0,2}", text, re.DOTALL)
     if broken:
         raise BuiltinFailure(f'invalid URL escape "{broken.group()}"')
-    return urllib.parse.unquote_plus(text)
+    return urllib.parse.unquote_plus(text, errors="rego_each_byte")
 
 
 @builtin("urlquery.decode", "string -> string")

@@ -1,14 +1,109 @@
-"""regex.globs_match: whether two simple patterns (literals, ``.``, ``[a-z]``, ``+``, ``*``) have a string in common."""
+"""glob.*, translated to RE2, and regex.globs_match: whether two simple patterns (literals, ``.``, ``[a-z]``, ``+`` and
+``*``) have a string in common. Sources: https://www.openpolicyagent.org/docs/policy-reference/builtins/glob,
+https://www.openpolicyagent.org/docs/policy-reference/builtins/regex.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from guard.rego.runtime import BuiltinFailure, Context
+from guard.rego.values import type_name
 
+from .regex import compile_pattern
 from .registry import builtin
 
+_KEPT = 1024
+_MAX_WILDCARDS = 500
 _ALL = ((0, 0x10FFFF),)
+
+
+@builtin("glob.match", "string, array | null, string -> boolean")
+def _glob_match(pattern: str, delimiters: Any, text: str) -> bool:
+    if delimiters is None:
+        separators = ""
+    else:
+        for item in delimiters:
+            if type(item) is not str or len(item) != 1:
+                message = f"operand 2 must be array of runes but got array containing {type_name(item)}"
+                raise BuiltinFailure(message, "eval_type_error")
+        separators = "".join(delimiters) or "."
+    return compile_pattern(glob_pattern(pattern, separators)).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=_KEPT)
+def glob_pattern(pattern: str, separators: str) -> str:
+    """A glob as a regular expression. ``*`` and ``?`` stop at separators, ``**`` does not; ``[a-c]``, ``[!abc]`` and
+    ``{one,two}`` as in shells. Raises BuiltinFailure where brackets do not close."""
+    escaped = "".join(f"\\x{{{ord(char):x}}}" for char in separators)
+    single = f"[^{escaped}]" if separators else "."
+    out: list[str] = ["(?s)"]
+    depth, position = 0, 0
+    while position < len(pattern):
+        char = pattern[position]
+        position += 1
+        if char == "*":
+            if pattern.startswith("*", position):
+                while pattern.startswith("*", position):
+                    position += 1
+                out.append(".*")
+            else:
+                out.append(single + "*")
+        elif char == "?":
+            out.append(single)
+        elif char == "[":
+            text, position = _glob_class(pattern, position)
+            out.append(text)
+        elif char == "{":
+            depth += 1
+            out.append("(?:")
+        elif char == "}" and depth:
+            depth -= 1
+            out.append(")")
+        elif char == "," and depth:
+            out.append("|")
+        else:
+            if char == "\\" and position < len(pattern):
+                char = pattern[position]
+                position += 1
+            out.append(_literal(char))
+    if depth:
+        raise BuiltinFailure("unexpected end of input")
+    if sum(each.endswith("*") for each in out) > _MAX_WILDCARDS:
+        raise BuiltinFailure("too many wildcards")
+    return "".join(out)
+
+
+def _literal(char: str) -> str:
+    return char if char.isalnum() else f"\\x{{{ord(char):x}}}"
+
+
+def _glob_class(pattern: str, position: int) -> tuple[str, int]:
+    """``abc]`` or ``!a-c]`` after the opening bracket."""
+    end = pattern.find("]", position + 1)
+    if end < 0:
+        raise BuiltinFailure("unexpected end of input")
+    body = pattern[position:end]
+    negated = body[:1] in {"!", "^"}
+    chars = body[1:] if negated else body
+    if len(chars) == 3 and chars[1] == "-":
+        if chars[0] > chars[2]:
+            raise BuiltinFailure(f"hi character {chars[2]!r} should be greater than lo {chars[0]!r}")
+        inner = f"{_literal(chars[0])}-{_literal(chars[2])}"
+    else:
+        inner = "".join(map(_literal, chars))
+    return f"[{'^' if negated else ''}{inner}]", end + 1
+
+
+@builtin("glob.quote_meta", "string -> string")
+def _glob_quote_meta(pattern: str) -> str:
+    return re.sub(r"[*?\\\[\]{}]", lambda match: "\\" + match.group(), pattern)
+
+
+# -- regex.globs_match ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

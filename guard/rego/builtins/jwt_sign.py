@@ -16,7 +16,7 @@ _NUMBERLIKE = re.compile(r"[-+.eE0-9]+\Z")
 _COST = 2000
 
 
-@builtin("io.jwt.encode_sign", "object, object, object -> string", context=True, deep=True)
+@builtin("io.jwt.encode_sign", "object, object, object -> string", context=True, deep=True, lenient=True)
 def _encode_sign(ctx: Context, headers: Any, payload: Any, key: Any) -> str:
     texts = [compact(to_json(each, exact=True)) for each in (headers, payload, key)]
     return _signed(ctx, *texts)

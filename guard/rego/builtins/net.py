@@ -14,18 +14,22 @@ from .registry import builtin
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_MAPPED_BITS = 96
 _SUFFIX = re.compile(r"[0-9]{1,3}\Z")
 
 
 def network(text: str) -> Network:
-    """A network from ``address/bits``; host bits are cleared. Raises BuiltinFailure."""
+    """A network from ``address/bits``; host bits are cleared; one of IPv4 addresses inside IPv6 is an IPv4 network.
+    Raises BuiltinFailure."""
     address, _, bits = text.partition("/")
     if not _SUFFIX.match(bits) or "%" in address:
         raise BuiltinFailure(f"invalid CIDR address: {text}")
     try:
-        return ipaddress.ip_network(f"{address}/{int(bits)}", strict=False)
+        found = ipaddress.ip_network(f"{address}/{int(bits)}", strict=False)
     except ValueError:
         raise BuiltinFailure(f"invalid CIDR address: {text}") from None
+    inner = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
+    return ipaddress.IPv4Network((inner, found.prefixlen - _MAPPED_BITS)) if inner is not None else found
 
 
 def address(text: str) -> Address | None:
@@ -84,7 +88,7 @@ def _cidr_expand(ctx: Context, text: str) -> Set:
 
 
 def _elements(value: Any, position: int) -> Iterator[tuple[str, Any]]:
-    """(network or address, what names it) of a string, an array, a set or an object."""
+    """(network or address, what names it) of a string, an array, a set or an object; nothing of anything else."""
     if type(value) is str:
         yield value, value
         return
@@ -92,8 +96,10 @@ def _elements(value: Any, position: int) -> Iterator[tuple[str, Any]]:
         pairs: list[tuple[Any, Any]] = [(item, at) for at, item in enumerate(value)]
     elif type(value) is Set:
         pairs = [(item, item) for item in value.sorted()]
-    else:
+    elif type(value) is dict:
         pairs = [(value[key], value_of(key)) for key in sorted_keys(value)]
+    else:
+        return
     for item, name in pairs:
         text = item[0] if type(item) is list and item else item
         if type(text) is not str:
@@ -104,7 +110,7 @@ def _elements(value: Any, position: int) -> Iterator[tuple[str, Any]]:
 _MATCHED = "string | array | set | object"
 
 
-@builtin("net.cidr_contains_matches", f"{_MATCHED}, {_MATCHED} -> set", context=True)
+@builtin("net.cidr_contains_matches", f"{_MATCHED}, {_MATCHED} -> set", context=True, lenient=True)
 def _cidr_contains_matches(ctx: Context, cidrs: Any, others: Any) -> Set:
     found: set[Any] = set()
     for cidr, name in _elements(cidrs, 1):
@@ -131,8 +137,10 @@ def _mergeable(text: Any) -> Network:
 _MERGE_COST = 32
 
 
-@builtin("net.cidr_merge", "array | set -> set", context=True)
+@builtin("net.cidr_merge", "array | set -> set", context=True, lenient=True)
 def _cidr_merge(ctx: Context, values: Any) -> Set:
+    if type(values) not in {list, Set}:
+        raise BuiltinFailure("operand must be an array")
     ctx.budget.charge(len(values) * _MERGE_COST)
     networks = [_mergeable(value) for value in (values if type(values) is list else values.sorted())]
     fours = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]

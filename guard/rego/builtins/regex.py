@@ -1,5 +1,5 @@
-"""regex.* on RE2 and glob.* translated to it: linear in the text, whatever the pattern. google-re2 is loaded at the
-first use.
+"""regex.* on RE2: linear in the text, whatever the pattern. google-re2 is loaded at the first use.
+Source: https://www.openpolicyagent.org/docs/policy-reference/builtins/regex.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from guard.rego.runtime import BuiltinFailure, Context
-from guard.rego.values import type_name
 
 from .arithmetic import integer
 from .registry import builtin
@@ -18,7 +17,6 @@ from .strings import check_length
 
 _EXPAND = re.compile(r"\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
 _KEPT = 1024
-_MAX_WILDCARDS = 500
 
 
 @lru_cache(maxsize=_KEPT)
@@ -127,105 +125,30 @@ def expand(template: str, match: Any) -> str:
 @builtin("regex.template_match", "string, string, string, string -> boolean")
 def _template_match(template: str, text: str, start: str, end: str) -> bool:
     for name, delimiter in (("start", start), ("end", end)):
-        if len(delimiter) != 1:
-            size = len(delimiter)
+        size = len(delimiter.encode())
+        if size != 1:
             raise BuiltinFailure(f"{name} delimiter has to be exactly one character long but is {size} long")
     pattern, position = "", 0
-    while position < len(template):
-        begin = template.find(start, position)
-        if begin < 0:
-            break
-        depth, at = 1, begin + 1
-        while at < len(template) and depth:
-            depth += (template[at] == start) - (template[at] == end)
-            at += 1
-        if depth:
-            raise BuiltinFailure(f"unbalanced braces in {template!r}")
-        pattern += re.escape(template[position:begin]) + "(" + template[begin + 1 : at - 1] + ")"
-        position = at
+    for begin, close in _delimited(template, start, end):
+        inner = template[begin + 1 : close]
+        compile_pattern(f"^{inner}$")
+        pattern += f"{re.escape(template[position:begin])}({inner})"
+        position = close + 1
     return compile_pattern(f"^{pattern}{re.escape(template[position:])}$").search(text) is not None
 
 
-# -- globs ------------------------------------------------------------------------------------------------------------
-
-
-@builtin("glob.match", "string, array | null, string -> boolean")
-def _glob_match(pattern: str, delimiters: Any, text: str) -> bool:
-    if delimiters is None:
-        separators = ""
-    else:
-        for item in delimiters:
-            if type(item) is not str or len(item) != 1:
-                message = f"operand 2 must be array of runes but got array containing {type_name(item)}"
-                raise BuiltinFailure(message, "eval_type_error")
-        separators = "".join(delimiters) or "."
-    return compile_pattern(glob_pattern(pattern, separators)).fullmatch(text) is not None
-
-
-@lru_cache(maxsize=_KEPT)
-def glob_pattern(pattern: str, separators: str) -> str:
-    """A glob as a regular expression. ``*`` and ``?`` stop at separators, ``**`` does not; ``[a-c]``, ``[!abc]`` and
-    ``{one,two}`` as in shells. Raises BuiltinFailure where brackets do not close."""
-    escaped = "".join(f"\\x{{{ord(char):x}}}" for char in separators)
-    single = f"[^{escaped}]" if separators else "."
-    out: list[str] = ["(?s)"]
-    depth, position = 0, 0
-    while position < len(pattern):
-        char = pattern[position]
-        position += 1
-        if char == "*":
-            if pattern.startswith("*", position):
-                while pattern.startswith("*", position):
-                    position += 1
-                out.append(".*")
-            else:
-                out.append(single + "*")
-        elif char == "?":
-            out.append(single)
-        elif char == "[":
-            text, position = _class(pattern, position)
-            out.append(text)
-        elif char == "{":
+def _delimited(template: str, start: str, end: str) -> Iterator[tuple[int, int]]:
+    """The positions of delimiters that belong together, outermost ones. Raises BuiltinFailure where one is alone."""
+    depth = begin = 0
+    for at, char in enumerate(template):
+        if char == start:
             depth += 1
-            out.append("(?:")
-        elif char == "}" and depth:
+            begin = at if depth == 1 else begin
+        elif char == end:
             depth -= 1
-            out.append(")")
-        elif char == "," and depth:
-            out.append("|")
-        else:
-            if char == "\\" and position < len(pattern):
-                char = pattern[position]
-                position += 1
-            out.append(_literal(char))
+            if depth == 0:
+                yield begin, at
+        if depth < 0:
+            break
     if depth:
-        raise BuiltinFailure("unexpected end of input")
-    if sum(each.endswith("*") for each in out) > _MAX_WILDCARDS:
-        raise BuiltinFailure("too many wildcards")
-    return "".join(out)
-
-
-def _literal(char: str) -> str:
-    return char if char.isalnum() else f"\\x{{{ord(char):x}}}"
-
-
-def _class(pattern: str, position: int) -> tuple[str, int]:
-    """``abc]`` or ``!a-c]`` after the opening bracket."""
-    end = pattern.find("]", position + 1)
-    if end < 0:
-        raise BuiltinFailure("unexpected end of input")
-    body = pattern[position:end]
-    negated = body[:1] in {"!", "^"}
-    chars = body[1:] if negated else body
-    if len(chars) == 3 and chars[1] == "-":
-        if chars[0] > chars[2]:
-            raise BuiltinFailure(f"hi character {chars[2]!r} should be greater than lo {chars[0]!r}")
-        inner = f"{_literal(chars[0])}-{_literal(chars[2])}"
-    else:
-        inner = "".join(map(_literal, chars))
-    return f"[{'^' if negated else ''}{inner}]", end + 1
-
-
-@builtin("glob.quote_meta", "string -> string")
-def _glob_quote_meta(pattern: str) -> str:
-    return re.sub(r"[*?\\\[\]{}]", lambda match: "\\" + match.group(), pattern)
+        raise BuiltinFailure(f"unbalanced braces in {template!r}")

@@ -10,10 +10,11 @@ from guard.rego.runtime import BuiltinFailure
 from .registry import builtin
 
 _MAX_LENGTH = 10_000
+_INT64 = 1 << 63
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PART = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
-    rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PART}(?:\.{_PART})*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?\Z"
+    rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PART}(?:\.{_PART})*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?\Z"
 )
 
 
@@ -23,7 +24,8 @@ def _parse(text: str) -> tuple[Any, ...] | None:
         return None
     parts = match.group(4).split(".") if match.group(4) else []
     before = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
-    return (*[int(match.group(at)) for at in (1, 2, 3)], not before, before)
+    numbers = [int(match.group(at)) for at in (1, 2, 3)]
+    return (*numbers, not before, before) if max(numbers) < _INT64 else None
 
 
 @builtin("semver.is_valid", "any -> boolean")

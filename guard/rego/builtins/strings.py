@@ -87,7 +87,7 @@ def _upper(ctx: Context, text: str) -> str:
 @builtin("format_int", "number, number -> string")
 def _format_int(value: Any, base: Any) -> str:
     codes = {2: "b", 8: "o", 10: "d", 16: "x"}
-    if base not in codes:
+    if type(base) is not int or base not in codes:
         raise BuiltinFailure("operand 2 must be one of {2, 8, 10, 16}", "eval_type_error")
     whole = int(numbers.binary(value))
     return numbers.format_number(whole) if base == 10 else format(whole, codes[base])

@@ -26,8 +26,8 @@ MAX_STEPS = 2_000_000
 @dataclass(frozen=True)
 class Answer:
     """What an engine said: ``kind`` is loaded, refused, value, undefined, error, crash (an exception that is not ours)
-    or panic (OPA hung up). ``value`` has exact numbers, ``codes`` and ``message`` are those of a refusal or an error,
-    ``row`` is where it stands."""
+    or panic (OPA hung up, or gave no answer). ``value`` has exact numbers, ``codes`` and ``message`` are those of a
+    refusal or an error, ``row`` is where it stands."""
 
     kind: str
     value: Any = None
@@ -76,7 +76,7 @@ class Ours:
 
 class Opa:
     """A real OPA server on one kept connection. A request that makes OPA panic ends the connection and may leave a
-    transaction open for ever, so the server is started anew then."""
+    transaction open for ever, so the server is started anew then; likewise where it works without an end."""
 
     def __init__(self) -> None:
         self.running = contextlib.ExitStack()
@@ -123,11 +123,11 @@ class Opa:
         return Answer("value", rows[0]["expressions"][0]["value"]) if rows else Answer("undefined")
 
     def send(self, method: str, path: str, body: bytes) -> tuple[int, str]:
-        """One request; status 0 where OPA hung up."""
+        """One request; status 0 where OPA hung up, or had no answer in time."""
         try:
             self.connection.request(method, path, body, {"content-type": "application/json"})
             answer = self.connection.getresponse()
-        except http.client.RemoteDisconnected:
+        except (http.client.RemoteDisconnected, TimeoutError):
             self.start()
             return 0, ""
         return answer.status, answer.read().decode()

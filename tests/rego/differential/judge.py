@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Protocol
 
 from .engines import Answer, Opa
@@ -67,10 +68,12 @@ def _first_failure(difference: Difference, ask: Asking) -> bool:
 
 
 def _conflict_met(difference: Difference, ask: Asking) -> bool:
-    """One side met a conflict of another document than the one that was asked for."""
+    """One side met a conflict of another document than the one that was asked for, or in the midst of a body."""
     met = difference.ours if difference.ours.codes == _CONFLICT else difference.opa
     if met.codes != _CONFLICT:
         return False
+    if "object keys must be unique" in met.message:
+        return True
     both = (ask(ref, strict=False) for ref in difference.refs if ref != difference.ref)
     elsewhere = document_at(difference.source, met.row) != difference.ref.rpartition("/")[2]
     return elsewhere or any(ours.codes == opa.codes == _CONFLICT for ours, opa in both)
@@ -80,6 +83,42 @@ def document_at(source: str, row: int) -> str:
     """The name of the document whose rule stands at a row, from 1; empty where none does."""
     heads = [re.match(r"(?:default )?(r\d+)", line) for line in source.split("\n")[:row]]
     return next((head.group(1) for head in reversed(heads) if head), "")
+
+
+def _which_operand(difference: Difference, _: Asking) -> bool:
+    """Both sides say that the same built-in fails: one finds the type of an operand wrong, the other what it holds."""
+    both = (difference.ours, difference.opa)
+    if any(answer.kind != "error" or not answer.codes <= _BUILTIN_FAILURES for answer in both):
+        return False
+    names = [re.search(r"(?:eval_\w+): ([\w.]+): ", answer.message) for answer in both]
+    return all(names) and len({name.group(1) for name in names if name}) == 1
+
+
+def _undeclared(difference: Difference, _: Asking) -> bool:
+    """OPA loses a variable that ``:=`` assigns under ``with`` where a template mentions it."""
+    lost = re.fullmatch(r"(?:(?:; )?rego_compile_error: var (\w+) is undeclared)+", difference.opa.message)
+    if lost is None or difference.ours.kind not in {"loaded", "refused"}:
+        return False
+    return re.search(rf"{lost.group(1)} := .* with .* as ", difference.source) is not None and "$" in difference.source
+
+
+def _number_text(difference: Difference, _: Asking) -> bool:
+    """The values are the same once every number in a text or a key is written in one form."""
+    return difference.ours.kind == difference.opa.kind == "value" and _in_one_form(
+        difference.ours.value
+    ) == _in_one_form(difference.opa.value)
+
+
+def _in_one_form(value: object) -> object:
+    if isinstance(value, str):
+        return _NUMBER.sub(lambda found: str(Decimal(found.group()).normalize()), value)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return _in_one_form("".join(value))  # a text that was split may have been cut inside of a number
+    if isinstance(value, list):
+        return sorted((_in_one_form(item) for item in value), key=repr)
+    if isinstance(value, dict):
+        return {_in_one_form(key): _in_one_form(item) for key, item in value.items()}
+    return value
 
 
 def _unprintable(difference: Difference, _: Asking) -> bool:
@@ -98,13 +137,18 @@ def _index_fault(difference: Difference, _: Asking) -> bool:
     return any(same(difference.ours, answer) for answer in answers)
 
 
+_BUILTIN_FAILURES = frozenset({"eval_type_error", "eval_builtin_error"})
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _CONFLICT = frozenset({"eval_conflict_error"})
 
 # The first that holds names the difference; each looks for evidence that it is this one and no other.
 KNOWN: dict[str, Callable[[Difference, Asking], bool]] = {
     "inferred-types": _inferred_types,
+    "undeclared": _undeclared,
+    "which-operand": _which_operand,
     "first-failure": _first_failure,
     "conflict-met": _conflict_met,
+    "number-text": _number_text,
     "no-json": _unprintable,
     "index-fault": _index_fault,
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .dice import Dice
 from .inputs import NUMBERS
-from .terms import ANY, BOOL, LOOSE, NUM, NUMS, OBJ, SET, STR, STRS, TYPES, Terms, literal
+from .shapes import Shapes
+from .terms import ANY, BOOL, LOOSE, NUM, NUMS, OBJ, SET, STR, STRS, TYPES, literal
 
 PACKAGE = "g"
 FAULTS = (
@@ -51,7 +53,7 @@ class Generated:
     refs: tuple[str, ...]
 
 
-class Rules(Terms):
+class Rules(Shapes):
     """Writes rules."""
 
     # -- bodies ---------------------------------------------------------------------------------------------------
@@ -62,7 +64,9 @@ class Rules(Terms):
 
     def statement(self) -> str:
         """One expression."""
-        shape = self.dice.below(16)
+        shape = self.dice.below(20)
+        if shape > 15:
+            return self.phrase()
         if shape < 3:
             return self.comparison(2)
         if shape < 5:
@@ -99,7 +103,7 @@ class Rules(Terms):
     def every(self) -> str:
         """``every x in domain { condition }``."""
         kind, many = self.dice.pick(((NUM, NUMS), (STR, STRS), (LOOSE, SET), (LOOSE, LOOSE)))
-        domain = self.term(many, 1)
+        domain = self.domain(many, 1)
         outer = {each: list(names) for each, names in self.scope.items()}
         name = self.fresh()
         self.scope.setdefault(kind, []).append(name)
@@ -160,10 +164,6 @@ class Rules(Terms):
     def start(self) -> None:
         """A new rule sees no variable."""
         self.scope = {}
-
-    def block(self, lines: list[str]) -> str:
-        """A body in braces."""
-        return " if {\n\t" + "\n\t".join(lines) + "\n}" if lines else ""
 
     def complete(self, name: str) -> str:
         """Complete rules of one type, perhaps with ``else`` and a default."""
@@ -277,6 +277,12 @@ class Rules(Terms):
         )
 
 
+def documents(text: str) -> list[str]:
+    """The names of the documents that rules define, functions left out."""
+    heads = re.findall(r"^(?:default )?(r\d+(?:_[a-z]+)?)(\()?", text, re.MULTILINE)
+    return list(dict.fromkeys(name for name, function in heads if not function))
+
+
 def module(dice: Dice) -> Generated:
     """A module of one to six documents."""
     rules = Rules(dice)
@@ -285,10 +291,11 @@ def module(dice: Dice) -> Generated:
     for number in dice.some(6, 1):
         name = f"r{number}"
         shapes = (rules.complete, rules.partial_set, rules.partial_object, rules.function, rules.complete, rules.dotted)
-        write = rules.wide if dice.chance(10) else dice.pick(shapes)
+        rarer = (rules.phrases, rules.chain, rules.patterned, rules.general, rules.membership, rules.annotated)
+        pool = (rules.calls,) if dice.chance(20) else rarer if dice.chance(30) else shapes
+        write = rules.wide if dice.chance(10) else dice.pick(pool)
         parts.append(write(name))
-        if write != rules.function:
-            refs.append(f"{PACKAGE}/{name}")
+        refs += [f"{PACKAGE}/{each}" for each in documents(parts[-1])]
     if dice.chance(8):
         fault = dice.pick(FAULTS)
         parts.append(fault.replace("{{", "{").replace("}}", "}").replace("{name}", "faulty"))

@@ -48,7 +48,7 @@ FORMATS = (
     "%b",
     "%d %d",
 )
-JSON_TEXTS = ('{"a": 1}', "[1, 2.5, 4]", "nope", '"x"', "1 2", "null", '{"a": {"b": [1]}}', "-0", "01", "[", "")
+JSON_TEXTS = ('{"a": 1}', "[1, 2.5, 4]", "nope", '"x"', "1 2", "null", '{"a": {"b": [1]}}', "-1", "01", "[", "")
 
 
 def literal(value: object) -> str:
@@ -189,11 +189,18 @@ class Terms:
         self.scope = outer
         return f"{head} | {body}"
 
+    def domain(self, kind: str, depth: int) -> str:
+        """A collection to iterate over: no literal, of which OPA iterates equal members (docs/rego-differences.md)."""
+        text = self.term(kind, depth)
+        if not text.startswith("{"):
+            return text
+        return f"({text} | set())" if kind == SET else f"object.union({text}, {{}})" if kind == OBJ else text
+
     def iteration(self, depth: int) -> str:
         """``some ... in ...`` over a collection, its variables in scope afterwards."""
         kind, many = self.dice.pick(((NUM, NUMS), (STR, STRS), (LOOSE, SET), (LOOSE, OBJ), (LOOSE, LOOSE)))
         name = self.fresh()
-        domain = self.term(many, depth)
+        domain = self.domain(many, depth)
         if self.dice.chance(30):
             key = self.fresh()
             self.scope.setdefault(STR if many == OBJ else NUM if many in {NUMS, STRS} else LOOSE, []).append(key)

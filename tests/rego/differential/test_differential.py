@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from guard.policy.bundle import load_bundle
 from guard.policy.document import recorded, restore
 from guard.policy.embedded import compile_bundle
+from guard.rego.builtins import BUILTINS
+from guard.rego.capabilities import LATER_BUILTINS
 from tests.policy.documents import CONFIG_DATA, varied
 
+from .coverage import touched
 from .dice import Dice
 from .engines import Ours, opa
 from .job import Case, Job, case
 from .judge import KNOWN, same
+from .signatures import SIGNATURES, UNCALLED
 
 EVALUATIONS = int(os.environ.get("REGO_DIFFERENTIAL_EVALUATIONS", "2000"))
 _PER_MODULE = 6
@@ -75,3 +79,27 @@ def test_every_document_of_the_shipped_policies_answers_as_on_opa(job: Job) -> N
 def test_the_page_of_differences_names_what_the_job_knows() -> None:
     """Each difference that the job lets pass has a section with its name."""
     assert set(KNOWN) <= set(re.findall(r"^### `([a-z-]+)`$", PAGE.read_text(), re.MULTILINE))
+
+
+WRITTEN = {"walk", "print", "rego.metadata.chain", "rego.metadata.rule"}
+KINDS = {
+    "Const", "Var", "Ref", "Call", "Array", "Object", "SetLit", "Template", "With", "SomeDecl", "SomeIn", "Every",
+    "CallExpr",
+    "TermExpr", "Expr", "Head", "Rule", "array comprehension", "set comprehension", "object comprehension",
+    "Every with a key", "SomeIn with a key", "not", "several with", "with input", "with data", "else",
+    "else of an else",
+    "default",
+}  # fmt: skip
+
+
+def test_the_generators_know_every_built_in() -> None:
+    """A built-in without a signature here would never be compared with OPA."""
+    assert set(BUILTINS) - UNCALLED - LATER_BUILTINS - WRITTEN - set(SIGNATURES) == set()
+    assert set(SIGNATURES) <= set(BUILTINS)
+
+
+def test_generated_modules_touch_every_built_in_and_construct() -> None:
+    """All that the job claims to compare occurs in what it generates."""
+    found = touched(1200, seed=1)
+    missing = (set(SIGNATURES) | WRITTEN | KINDS) - set(found)
+    assert missing == set()
