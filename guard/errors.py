@@ -138,6 +138,37 @@ class PolicyInvalid(GuardError):
         super().__init__("\n".join(map(str, self.diagnostics)))
 
 
+class BundleRefused(GuardError):
+    """A policy bundle was not taken: the policies before it go on deciding."""
+
+    code = "bundle_refused"
+
+
+class BundleInvalid(BundleRefused):
+    """It is no bundle that can be read: damaged, over a limit, of a kind that is not supported, or misdescribed by its
+    manifest."""
+
+    code = "bundle_invalid"
+
+
+class BundleUntrusted(BundleRefused):
+    """A key is configured, and the bundle is not signed with it, or its files are not those that were signed."""
+
+    code = "bundle_untrusted"
+
+
+class BundleOutsideRoots(BundleRefused):
+    """A policy or datum of the bundle lies outside of its own roots, or where others' policies and data live."""
+
+    code = "bundle_outside_roots"
+
+
+class BundleUnavailable(BundleRefused):
+    """The bundle could not be read or downloaded."""
+
+    code = "bundle_unavailable"
+
+
 class PolicyEvaluationError(GuardError):
     """The engine answered with an error or with something that is no decision."""
 
@@ -154,6 +185,12 @@ class EngineUnavailable(GuardError):
     """The engine could not be reached."""
 
     code = "engine_unavailable"
+
+
+class UnexpectedPolicies(GuardError):
+    """The engine answered, by policies that the configuration does not accept."""
+
+    code = "policies_unexpected"
 
 
 class ObligationFailed(GuardError):

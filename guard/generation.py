@@ -12,10 +12,16 @@ from typing import Any, Final
 import msgspec
 
 from guard.config import DetectorsConfig, GuardConfig
-from guard.errors import ConfigError, DetectorMissing
-from guard.policy.bundle import Bundle, bundle_data, load_bundle
+from guard.errors import ConfigError, DetectorMissing, GuardError, PolicyInvalid
+from guard.policy.bundle import Bundle
+from guard.policy.bundles.loading import bundle_for
+from guard.policy.bundles.remotes import Remotes
+from guard.policy.candidate import MAX_STEPS, Candidate, as_candidate, candidate_config
 from guard.record.build import Standing
+from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine
+
+_log = get_logger("guard.generation")
 
 DETECTOR_GROUP: Final = "guard.detectors"
 # Whose extra brings what a detector of ours needs.
@@ -23,12 +29,18 @@ _EXTRAS: Final = {"pii": "pii", "forest": "ml"}
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """A configuration and the parts that it needs, built and not yet in use."""
+    """A configuration and the parts that it needs, built and not yet in use.
+
+    ``left_out`` says why the candidate policies are those of the generation before: they only watch, so that one which
+    does not load must not keep anything else from being taken over.
+    """
 
     config: GuardConfig
     detectors: tuple[Detector, ...]
     behaviour: BehaviourModel | None
     engine: PolicyEngine
+    candidate: Candidate | None = None
+    left_out: GuardError | None = None
 
     @property
     def revision(self) -> str:
@@ -44,6 +56,8 @@ class Generation(msgspec.Struct, frozen=True):
             self.engine.info,
             self.config.policy.entrypoint,
             tuple(part.info for part in (*self.detectors, *models)),
+            None if self.candidate is None else self.candidate.info,
+            "" if self.candidate is None else self.candidate.entrypoint,
         )
 
 
@@ -77,10 +91,13 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def next_generation(now: Generation, config: GuardConfig, given: Given) -> Generation | None:
+def next_generation(
+    now: Generation, config: GuardConfig, given: Given, remotes: Remotes | None = None
+) -> Generation | None:
     """What follows a generation under another configuration: what did not change is shared, learned behaviour kept.
 
-    ``None`` if nothing changed. Raises ``GuardError``.
+    ``None`` if nothing changed. Raises ``GuardError``; a candidate that does not load raises only where nothing else
+    changed.
     """
     old = now.config
     fixed = [name for name in ("state_directory", "record") if getattr(config, name) != getattr(old, name)]
@@ -88,26 +105,49 @@ def next_generation(now: Generation, config: GuardConfig, given: Given) -> Gener
         raise ConfigError(
             "cannot change while the guard runs", where=", ".join(fixed), mend="restart the guard to change it"
         )
-    engine = now.engine if given.engine else _next_engine(now, config)
+    engine = now.engine if given.engine else _next_engine(now, config, remotes)
     wanted, had = config.detectors, old.detectors
     detectors, behaviour = now.detectors, now.behaviour
     if not given.detectors and _choice(wanted, wanted.enabled) != _choice(had, had.enabled):
         detectors = tuple(load_detectors(config))
     if not given.behaviour and _choice(wanted, [wanted.behaviour]) != _choice(had, [had.behaviour]):
         behaviour = load_behaviour(config)
-    if engine is now.engine and config == old:
-        return None
-    return Generation(config, detectors, behaviour, engine)
+    candidate, left_out = _next_candidate(now, config, remotes)
+    if engine is now.engine and candidate is now.candidate:
+        if left_out is not None and _but_candidate(config) == _but_candidate(old):
+            raise left_out
+        if config == old:
+            return None
+    return Generation(config, detectors, behaviour, engine, candidate, left_out)
 
 
-def _next_engine(now: Generation, config: GuardConfig) -> PolicyEngine:
+def _next_engine(now: Generation, config: GuardConfig, remotes: Remotes | None) -> PolicyEngine:
     """The engine that runs, if it would be built the same. One that asks a server always is built anew: the files that
     it reads may have changed."""
     wanted, had = config.policy, now.config.policy
     if wanted.engine == "embedded" == had.engine and wanted.entrypoint == had.entrypoint:
-        bundle = bundle_of(config)
-        return now.engine if bundle.digest == now.engine.info.digest else build_engine(config, bundle)
-    return build_engine(config)
+        bundle, info = bundle_of(config, remotes), now.engine.info
+        same = (bundle.digest, bundle.revision) == (info.digest, info.revision)
+        return now.engine if same else build_engine(config, bundle)
+    return build_engine(config, bundle_of(config, remotes))
+
+
+def _next_candidate(
+    now: Generation, config: GuardConfig, remotes: Remotes | None
+) -> tuple[Candidate | None, GuardError | None]:
+    """The candidate that watches on if it would be built the same, and why a changed one could not be built."""
+    try:
+        wanted = build_candidate(config, remotes)
+    except GuardError as error:
+        return now.candidate, error
+    if wanted is None or now.candidate is None:
+        return wanted, None
+    same = wanted.info == now.candidate.info and wanted.terms == now.candidate.terms
+    return now.candidate if same else wanted, None
+
+
+def _but_candidate(config: GuardConfig) -> GuardConfig:
+    return config.model_copy(update={"policy": config.policy.model_copy(update={"candidate": None})})
 
 
 def _choice(config: DetectorsConfig, names: Sequence[str | None]) -> list[tuple[str | None, Mapping[str, Any]]]:
@@ -126,9 +166,48 @@ def build_engine(config: GuardConfig, bundle: Bundle | None = None) -> PolicyEng
     return EmbeddedEngine(bundle, entrypoint=config.policy.entrypoint)
 
 
-def bundle_of(config: GuardConfig) -> Bundle:
-    """The policies and data of a configuration, loaded and checked. Raises ``PolicyInvalid``."""
-    return load_bundle(directories=config.policy.directories, shipped=config.policy.shipped, data=bundle_data(config))
+def build_candidate(config: GuardConfig, remotes: Remotes | None = None) -> Candidate | None:
+    """The candidate policies that the configuration names, compiled; ``None`` if it names none. Raises
+    ``PolicyInvalid``."""
+    wanted, as_live = config.policy.candidate, candidate_config(config)
+    if wanted is None or as_live is None:
+        return None
+    from guard.policy.embedded import EmbeddedEngine
+
+    entrypoint = as_live.policy.entrypoint
+    try:
+        engine = EmbeddedEngine(bundle_of(as_live, remotes), entrypoint, max_steps=MAX_STEPS)
+    except PolicyInvalid as error:
+        raise as_candidate(error) from None
+    return Candidate(engine, entrypoint=entrypoint, share=wanted.share, deadline_ms=wanted.deadline_ms)
+
+
+def first_policies(
+    config: GuardConfig, remotes: Remotes, engine: PolicyEngine | None = None
+) -> tuple[PolicyEngine, Candidate | None, GuardError | None]:
+    """The policies to start with: ``engine``, or one that is built; the candidate, or why it is left out. Raises
+    ``GuardError``."""
+    live = engine or build_engine(config, bundle_of(config, remotes))
+    return live, *first_candidate(config, remotes)
+
+
+def first_candidate(config: GuardConfig, remotes: Remotes | None = None) -> tuple[Candidate | None, GuardError | None]:
+    """The candidate to start with. One that is downloaded must not keep the guard from starting: then the error, and
+    none until the server gives one that can be taken. Raises ``GuardError`` for one that lies on this machine."""
+    try:
+        return build_candidate(config, remotes), None
+    except GuardError as error:
+        wanted = config.policy.candidate
+        if wanted is None or wanted.bundle is None or not wanted.bundle.remote:
+            raise
+        _log.warning("the candidate policies are left out for now", error=str(error))
+        return None, error
+
+
+def bundle_of(config: GuardConfig, remotes: Remotes | None = None) -> Bundle:
+    """The policies and data of a configuration, loaded and checked; a bundle that is downloaded is the newest of
+    ``remotes``. Raises ``PolicyInvalid`` and ``BundleRefused``."""
+    return bundle_for(config, remotes)
 
 
 def config_digest(config: GuardConfig) -> str:

@@ -15,6 +15,8 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from guard.policy.bundles.remote import RemoteState
+from guard.policy.candidate import Candidate
 from guard.record.log import LogStatus
 from guard.runtime import Runtime
 from guard.types import DetectorInfo
@@ -67,10 +69,24 @@ class EngineHealth(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool
 
 
+class CandidateHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate policies, which watch without effect. ``judged`` and ``failed`` count evaluations since they were
+    loaded; ``last_error_code`` is ``""`` if none failed. ``paused``: they kept running into their bounds."""
+
+    revision: str
+    entrypoint: str
+    share_permille: int
+    judged: int
+    failed: int
+    paused: bool
+    last_error_code: str
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """``ok``; ``degraded``: requests are decided and recorded, and somebody should look (``reload`` says why);
-    ``failed``: no request can be decided or recorded. ``error_code`` says why the guard is not started; what follows it
-    is then null or empty. ``reload`` is null where nothing is watched."""
+    """``ok``; ``degraded``: requests are decided and recorded, and somebody should look (``reload`` and ``bundles`` say
+    why); ``failed``: no request can be decided or recorded. ``error_code`` says why the guard is not started; what
+    follows it is then null or empty. ``reload`` is null where nothing is watched, ``bundles`` are those that are
+    downloaded, ``candidate`` is null where no policies are in shadow: how that fares has no part in ``status``."""
 
     status: Literal["ok", "degraded", "failed"]
     version: str
@@ -79,6 +95,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     reload: ReloadHealth | None = None
     log: LogStatus | None = None
     engine: EngineHealth | None = None
+    candidate: CandidateHealth | None = None
+    bundles: tuple[RemoteState, ...] = ()
     detectors: tuple[DetectorInfo, ...] = ()
 
 
@@ -93,7 +111,9 @@ def report(runtime: Runtime) -> Health:
     info = services.engine.info
     healthy = services.engine.healthy if isinstance(services.engine, Reachable) else True
     reload = _reload(runtime)
-    stale = reload is not None and (bool(reload.last_error_code) or (services.config.reload and not reload.watching))
+    bundles = runtime.bundles
+    deaf = reload is not None and not reload.watching and (services.config.reload or bool(bundles))
+    stale = deaf or (reload is not None and bool(reload.last_error_code)) or any(each.failures for each in bundles)
     return Health(
         status="failed" if not (log.writable and healthy) else "degraded" if stale else "ok",
         version=_version(),
@@ -101,6 +121,8 @@ def report(runtime: Runtime) -> Health:
         reload=reload,
         log=log,
         engine=EngineHealth(name=info.name, version=info.version, revision=info.revision, healthy=healthy),
+        candidate=_candidate(services.candidate),
+        bundles=bundles,
         detectors=standing.detectors,
     )
 
@@ -145,6 +167,20 @@ class HealthApp:
                 await _respond(send, 405, b'{"status":"unknown method"}', method, (b"allow", b"GET, HEAD"))
             else:
                 await answer(probe, self.runtime, method, send)
+
+
+def _candidate(candidate: Candidate | None) -> CandidateHealth | None:
+    if candidate is None:
+        return None
+    return CandidateHealth(
+        revision=candidate.info.revision,
+        entrypoint=candidate.entrypoint,
+        share_permille=candidate.permille,
+        judged=candidate.judged,
+        failed=candidate.failed,
+        paused=candidate.paused,
+        last_error_code=candidate.last_error,
+    )
 
 
 def _reload(runtime: Runtime) -> ReloadHealth | None:

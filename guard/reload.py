@@ -19,52 +19,32 @@ import os
 import re
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Coroutine
+from pathlib import PurePath
 from typing import Any, Final, Protocol
 
 import msgspec
 import watchfiles
 
-from guard.config import GuardConfig, load_config
+from guard.config import GuardConfig
 from guard.config.explain import ConfigInvalid
-from guard.config.load import find_config_file
-from guard.errors import GuardError, PolicyInvalid, place_of
+from guard.config.files import ConfigSource, Prints, fingerprint, matters, watched
+from guard.errors import BundleUnavailable, GuardError, PolicyInvalid, place_of
+from guard.policy.bundles.remotes import Remotes
 from guard.telemetry import get_logger
 
+__all__ = ["ConfigSource", "Owner", "Prepared", "Refusal", "ReloadState", "Reloader", "fingerprint", "watched"]
+
 POLL_SECONDS: Final = 2.0
-_SUFFIXES: Final = (".rego", ".json", ".yaml", ".yml", ".toml")
 # How long a change must be over before it is read: an editor writes a file in several steps.
 _SETTLE_MS: Final = 100
 _DEBOUNCE_MS: Final = 400
 _RETRY_MAX_SECONDS: Final = 60.0
 
 _log = get_logger("guard.reload")
-_Prints = Mapping[str, tuple[int, ...] | None]
 _FILE_AND_ROW: Final = re.compile(r"(.*?)(?::(\d+))?(?::\d+)?", re.DOTALL)
 # Keys of a configuration, and names of variables and keywords. No path, address or value looks like these.
 _KEYS: Final = re.compile(r"(environment variable |keyword )?(\[\w+(\.\w+)*\] )?\w+(\.\w+)*(, \w+(\.\w+)*)*", re.ASCII)
-
-
-class ConfigSource(msgspec.Struct, frozen=True):
-    """Where a configuration came from, so that it can be read again: its file and the keywords over it.
-
-    ``file`` is ``None`` where there was none; then only policies are watched.
-    """
-
-    file: Path | None
-    keywords: Mapping[str, Any] = {}
-
-    @classmethod
-    def of(cls, path: str | Path | None, keywords: Mapping[str, Any]) -> ConfigSource:
-        """The source that ``load_config(path, **keywords)`` reads. Raises ``ConfigError``."""
-        file = find_config_file(path)
-        # Made absolute once: a file that is removed later is an error then, and not a fall back to the defaults.
-        return cls(None if file is None else file.absolute(), dict(keywords))
-
-    def load(self) -> GuardConfig:
-        """The configuration as it stands now. Raises ``ConfigError``."""
-        return load_config(self.file, **self.keywords)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -126,6 +106,11 @@ class Prepared(Protocol):
         """The revision of its policies."""
         ...
 
+    @property
+    def left_out(self) -> GuardError | None:
+        """Why the candidate policies were not taken over with everything else."""
+        ...
+
 
 class Owner(Protocol):
     """Whose parts are reloaded."""
@@ -148,18 +133,28 @@ class Reloader:
     """Watches, builds and hands over to its owner on the event loop."""
 
     def __init__(
-        self, source: ConfigSource, config: GuardConfig, owner: Owner, *, poll_seconds: float = POLL_SECONDS
+        self,
+        source: ConfigSource | None,
+        config: GuardConfig,
+        owner: Owner,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        remotes: Remotes | None = None,
     ) -> None:
-        """``config`` is what ``source`` gave. The files are looked at now: what is edited after this call is noticed.
-        What cannot be adopted is tried again after ``poll_seconds``, then after ever longer."""
+        """``config`` is what ``source`` gave; without a source no file is watched, only the bundles of ``remotes``. The
+        files are looked at now: what is edited after this call is noticed. What cannot be adopted is tried again after
+        ``poll_seconds``, then after ever longer."""
         self.state = ReloadState("")
         self._source = source
+        self._config = config
         self._owner = owner
+        self._remotes = remotes or Remotes()
         self._poll_seconds = self._retry_seconds = poll_seconds
         self._paths = watched(source, config)
-        self._seen: _Prints = fingerprint(self._paths)
-        self._refused: _Prints | None = None
+        self._seen: Prints = fingerprint(self._paths)
+        self._refused: Prints | None = None
         self._stopping = threading.Event()
+        self._stirred = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deaf = False
@@ -169,19 +164,25 @@ class Reloader:
         self.state = msgspec.structs.replace(self.state, revision=revision, watching=True)
         self._loop = asyncio.get_running_loop()
         self._stopping.clear()
+        # What was downloaded for the start is no news.
+        self._seen = {**self._seen, **self._remotes.prints()}
+        self._remotes.start(self._stirred.set, self._tell)
         self._thread = threading.Thread(target=self._run, name="guard-reload", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
         """Watch no more; a reload that is under way is finished first."""
         self._stopping.set()
+        self._stirred.set()
+        await asyncio.to_thread(self._remotes.stop)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if fingerprint(self._paths) == self._seen:
+                self._stirred.clear()
+                if self._look() == self._seen:
                     self._wait()
                 elif self._settled():
                     self._attempt()
@@ -192,35 +193,43 @@ class Reloader:
 
     def _settled(self) -> bool:
         """Whether nobody is writing: the first half of a policy may be a policy, with half of its rules."""
-        before = fingerprint(self._paths)
-        return not self._stopping.wait(_SETTLE_MS / 1000) and fingerprint(self._paths) == before
+        before = self._look()
+        return not self._stopping.wait(_SETTLE_MS / 1000) and self._look() == before
+
+    def _look(self) -> Prints:
+        return {**fingerprint(self._paths), **self._remotes.prints()}
 
     def _attempt(self) -> None:
         """Read, build and hand over. What changes meanwhile is of two moments, and is not used: it settles first."""
-        before = fingerprint(self._paths)
+        before = self._look()
         prepared = None
         try:
-            config = self._source.load()
+            config = self._config if self._source is None else self._source.load()
             wanted = watched(self._source, config)
             if more := [path for path in wanted if path not in self._paths]:
                 self._paths = [*self._paths, *more]
                 return
             prepared = self._owner.prepare(config)
-            if fingerprint(self._paths) != before:
+            if self._look() != before:
                 return
             if prepared is not None and not self._on_loop(self._owner.adopt(prepared)):
                 return
         except Exception as error:  # noqa: BLE001 - whatever fails, the last good configuration goes on deciding
             # The files of the failed configuration stay watched: it may be mended in any of them.
-            if fingerprint(self._paths) == before:
+            if self._look() == before:
                 self._failed(error, prepared, before)
             return
         # Where it stands on fewer files now, the next look finds them otherwise than seen, and nothing to do.
         self._paths, self._seen = wanted, before
+        self._keep(config, prepared)
         self._succeeded(prepared)
-        if not config.reload:
+        if prepared is not None and prepared.left_out is not None:
+            self._failed(prepared.left_out, None, before)
+        if self._source is not None and not config.reload:
             _log.warning("reloading was switched off; a restart switches it on again")
-            self._stopping.set()
+            self._source, self._paths = None, []
+            if not self._remotes.prints():
+                self._stopping.set()
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> bool:
         """Have the event loop do it; false if the loop is closed: then nobody is served any more."""
@@ -235,6 +244,22 @@ class Reloader:
         future.result()
         return True
 
+    def _keep(self, config: GuardConfig, prepared: Prepared | None) -> None:
+        """Know what decides now, and see to its bundles."""
+        left_out = prepared is not None and prepared.left_out is not None
+        kept = self._remotes.keep(config, without_candidate=left_out)
+        # A bundle that this configuration brought is no news, but one that arrived meanwhile is.
+        self._config, self._seen = config, {**kept, **self._seen}
+
+    def _tell(self, error: GuardError) -> None:
+        """Record that a bundle server does not answer. From the thread of the downloads, which must not wait."""
+        assert self._loop is not None  # noqa: S101 - start has set it
+        work = self._owner.refuse(Refusal.of(error), None)
+        try:
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # the loop is closed: nobody is served any more
+            work.close()
+
     def _succeeded(self, prepared: Prepared | None) -> None:
         state = self.state
         self._refused, self._retry_seconds = None, self._poll_seconds
@@ -246,7 +271,7 @@ class Reloader:
         self.state = ReloadState(prepared.revision, state.reloads + 1, state.failures, watching=True)
         _log.info("configuration and policies reloaded", revision=prepared.revision, count=self.state.reloads)
 
-    def _failed(self, error: Exception, prepared: Prepared | None, files: _Prints) -> None:
+    def _failed(self, error: Exception, prepared: Prepared | None, files: Prints) -> None:
         """Say it once for one state of the files, however often these are tried."""
         if files != self._refused:
             self._refused, self._retry_seconds = files, self._poll_seconds
@@ -256,27 +281,29 @@ class Reloader:
             refusal = Refusal.of(error)
             self.state = msgspec.structs.replace(state, failures=state.failures + 1, last_error=said, refusal=refusal)
             _log.error("the reload failed; the last good policies decide", error=said, revision=state.revision)
+            self._remotes.refused()
             self._on_loop(self._owner.refuse(refusal, prepared))
-        if prepared is None:
+        # A server that does not answer may do so later.
+        if prepared is None and not isinstance(error, BundleUnavailable):
             self._seen = files
             return
         end = time.monotonic() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, _RETRY_MAX_SECONDS)
-        while not self._stopping.is_set() and time.monotonic() < end and fingerprint(self._paths) == files:
+        while not self._stopping.is_set() and time.monotonic() < end and self._look() == files:
             self._wait()
 
     def _wait(self) -> None:
         """Until something stirs, or ``poll_seconds`` have passed, or the guard stops."""
         paths = [path for path in self._paths if os.path.exists(path)]  # noqa: PTH110
         if not paths or self._deaf:
-            self._stopping.wait(self._poll_seconds)
+            self._stirred.wait(self._poll_seconds)
             return
         notices = watchfiles.watch(
             *paths,
-            watch_filter=_matters,
+            watch_filter=lambda _, path: matters(path),
             debounce=_DEBOUNCE_MS,
             step=_SETTLE_MS,
-            stop_event=self._stopping,
+            stop_event=self._stirred,
             rust_timeout=round(self._poll_seconds * 1000),
             yield_on_timeout=True,
             raise_interrupt=False,
@@ -290,41 +317,3 @@ class Reloader:
                 _log.warning("no notices of changes; files are compared", exception=type(error).__name__)
         finally:
             notices.close()
-
-
-def watched(source: ConfigSource, config: GuardConfig) -> list[str]:
-    """The files and directories on which a configuration stands."""
-    opa = config.policy.opa
-    credentials = (opa.token_file, opa.ca_file) if config.policy.engine == "opa" else ()
-    named = (source.file, *config.policy.directories, *credentials)
-    return list(dict.fromkeys(str(path) for path in named if path is not None))
-
-
-def fingerprint(paths: Sequence[str]) -> _Prints:
-    """What tells one state of the files from another; ``None`` for what is not there. Reads no content."""
-    prints: dict[str, tuple[int, ...] | None] = {}
-    for path in paths:
-        prints[path] = _print(path)
-        for root, directories, files in os.walk(path):
-            directories[:] = [name for name in directories if not name.startswith(".")]
-            for name in files:
-                if name.endswith(_SUFFIXES):
-                    file = os.path.join(root, name)  # noqa: PTH118 - walked every few seconds
-                    prints[file] = _print(file)
-    return prints
-
-
-def _print(path: str) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    if os.path.isdir(path):  # noqa: PTH112
-        return (status.st_ino,)
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _matters(_change: watchfiles.Change, path: str) -> bool:
-    """Files of the kinds that are read; and names without an ending: directories, and links that are swapped."""
-    _, ending = os.path.splitext(path)  # noqa: PTH122
-    return not ending or ending in _SUFFIXES

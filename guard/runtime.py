@@ -15,9 +15,11 @@ from guard.exchange import Pressure, Services, Tally
 from guard.generation import (
     Generation,
     Given,
+    build_candidate,
     build_engine,
     bundle_of,
     config_digest,
+    first_policies,
     load_behaviour,
     load_detectors,
     next_generation,
@@ -25,7 +27,10 @@ from guard.generation import (
 )
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
+from guard.obligations.counters import Counters
 from guard.pipeline import Pipeline
+from guard.policy.bundles.remote import RemoteState
+from guard.policy.bundles.remotes import Remotes, remote_sources
 from guard.policy.networks import Networks
 from guard.record.build import Standing, config_record
 from guard.record.keys import load_or_create_keys
@@ -37,7 +42,15 @@ from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
 from guard.workers import Workers
 
-__all__ = ["Runtime", "build_engine", "bundle_of", "config_digest", "load_behaviour", "load_detectors"]
+__all__ = [
+    "Runtime",
+    "build_candidate",
+    "build_engine",
+    "bundle_of",
+    "config_digest",
+    "load_behaviour",
+    "load_detectors",
+]
 
 _log = get_logger("guard.runtime")
 
@@ -60,18 +73,20 @@ class Runtime:
 
         Loads and compiles policies and detectors, so that a mistake stops the start and not a request. Opens neither
         the log nor a connection: that is ``start``, after the server has forked. With ``source`` and ``reload`` in the
-        configuration, its files are watched while the guard runs, and what changes is taken over. Raises
-        ``GuardError``.
+        configuration, its files are watched while the guard runs, and what changes is taken over; bundles that are
+        downloaded are polled in any case. Raises ``GuardError``.
         """
         self._given = Given(detectors is not None, behaviour is not None, engine is not None)
         # Looks at the files before they are read, so that an edit in between is one.
-        watching = source is not None and config.reload
-        self._reloader = Reloader(source, config, self) if source is not None and watching else None
+        watched = source if config.reload else None
+        self._remotes = Remotes(config.state_directory)
+        moving = watched is not None or bool(remote_sources(config))
+        self._reloader = Reloader(watched, config, self, remotes=self._remotes) if moving else None
         self._now = Generation(
             config,
             tuple(load_detectors(config) if detectors is None else detectors),
             load_behaviour(config) if behaviour is None else behaviour,
-            build_engine(config) if engine is None else engine,
+            *self._remotes.trying(lambda: first_policies(config, self._remotes, engine)),
         )
         self._log = log
         self._keyed = keyed
@@ -83,6 +98,7 @@ class Runtime:
         limits = config.limits
         self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
         self.tally = Tally()
+        self.counters = Counters(max_keys=config.budgets.max_keys)
         self.attempts = Attempts()
         self.excluded_requests = 0
         self.health_requests = 0
@@ -102,6 +118,11 @@ class Runtime:
     def reload_state(self) -> ReloadState | None:
         """How reloading fares; ``None`` where nothing is watched."""
         return self._reloader.state if self._reloader else None
+
+    @property
+    def bundles(self) -> tuple[RemoteState, ...]:
+        """How the bundles that are downloaded fare. From any thread."""
+        return self._remotes.states()
 
     @property
     def standing(self) -> Standing:
@@ -189,6 +210,8 @@ class Runtime:
         shelf.hold(services)
         self._shelf = shelf
         if self._reloader is not None:
+            left_out = self._now.left_out is not None
+            await asyncio.to_thread(self._remotes.keep, config, without_candidate=left_out)
             self._reloader.start(self._now.revision)
         _log.info("guard started", engine=services.engine.info.name, directory=str(config.state_directory))
         return services
@@ -226,10 +249,12 @@ class Runtime:
             behaviour=generation.behaviour,
             networks=Networks(config.networks),
             engine=generation.engine,
+            candidate=generation.candidate,
             log=self._log,
             workers=self._workers,
             pressure=self.pressure,
             tally=self.tally,
+            counters=self.counters,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:
@@ -238,7 +263,7 @@ class Runtime:
         Blocks while it loads and compiles: for a worker thread. Raises ``GuardError``.
         """
         with uncollected():
-            return next_generation(self._now, config, self._given)
+            return next_generation(self._now, config, self._given, self._remotes)
 
     async def adopt(self, generation: Generation) -> None:
         """Let a generation decide from the next request on, once that is on record. If it cannot be started, or the log
@@ -256,6 +281,7 @@ class Runtime:
             self._services, self._now = services, generation
             limits = generation.config.limits
             self.pressure.max_exchanges, self.pressure.max_bytes = limits.max_exchanges, limits.max_buffered_bytes
+            self.counters.max_keys = generation.config.budgets.max_keys
 
     async def refuse(self, refusal: Refusal, generation: Generation | None) -> None:
         """Record that a reload was refused: before ``generation`` was built, or when it was to be adopted."""

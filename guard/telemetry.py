@@ -10,8 +10,10 @@ slip in one room cannot put a prompt, a header or a name into a log file.
 from __future__ import annotations
 
 import logging
+import secrets
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -31,6 +33,26 @@ FIELDS: Final[frozenset[str]] = frozenset(
     }
 )  # fmt: skip
 """The names that an event's fields may have; each holds what its group above says and nothing that a client chose."""
+
+_trace: ContextVar[tuple[str, bool] | None] = ContextVar("guard.trace", default=None)
+
+
+def join_trace(trace_id: str | None, *, sampled: bool = False) -> None:
+    """From here on in this task: part of the caller's trace (32 lower-case hex digits), or of none."""
+    _trace.set(None if trace_id is None else (trace_id, sampled))
+
+
+def child_traceparent() -> str:
+    """The ``traceparent`` of a call that is made for the caller, as a new span of its trace (W3C Trace Context, section
+    3.2); ``""`` where the caller has none. ``tracestate`` is not passed on."""
+    trace = _trace.get()
+    if trace is None:
+        return ""
+    span = secrets.token_hex(8)
+    while not int(span, 16):  # an invalid id, once in 2**64
+        span = secrets.token_hex(8)
+    return f"00-{trace[0]}-{span}-{'01' if trace[1] else '00'}"
+
 
 MAX_VALUE_CODE_POINTS: Final = 300
 _OWN: Final = frozenset({"event", "level", "timestamp", "logger", "exc_info", "stack_info"})

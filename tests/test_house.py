@@ -22,9 +22,7 @@ MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
 
 # What is longer for a reason, and how long it may be. This list may only shrink.
-LONG_FILES = {
-    "guard/types.py": 420,  # the nouns stand together; a table of contents, not a mechanism
-}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 GRAB_BAGS = {"base", "common", "core", "helper", "helpers", "misc", "shared", "tools", "util", "utilities", "utils"}

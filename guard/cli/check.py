@@ -21,6 +21,7 @@ from guard.config import GuardConfig, Route, load_config
 from guard.config.load import DEFAULT_FILE, find_config_file
 from guard.errors import ConfigError, GuardError
 from guard.policy.bundle import Bundle
+from guard.policy.candidate import Candidate
 from guard.policy.remarks import Level, Remark
 from guard.types import BehaviourModel, Detector, PolicyEngine
 
@@ -35,6 +36,7 @@ class Examined:
         self.remarks: list[Remark] = []
         self.config: GuardConfig | None = None
         self.engine: PolicyEngine | None = None
+        self.candidate: Candidate | None = None
         self.detectors: list[Detector] = []
         self.behaviour: BehaviourModel | None = None
 
@@ -112,6 +114,7 @@ def _detectors(examined: Examined, config: GuardConfig) -> Iterator[Remark]:
 def _policies(
     examined: Examined, config: GuardConfig, detectors: Sequence[Detector] | None, *, strict: bool
 ) -> Iterator[Remark]:
+    from guard.cli.checking.candidate import check_candidate
     from guard.cli.checking.keys import CODE
     from guard.runtime import build_engine, bundle_of
 
@@ -129,6 +132,11 @@ def _policies(
     if strict and not refused:
         yield from _unused(bundle)
     yield from _fit(config, bundle, detectors)
+    try:
+        examined.candidate, remarks = check_candidate(config, bundle, detectors)
+    except GuardError as error:
+        remarks = remarks_of(error)
+    yield from remarks
 
 
 def _on_a_server(config: GuardConfig, bundle: Bundle) -> Iterator[Remark]:
@@ -179,8 +187,20 @@ def _report(examined: Examined, *, strict: bool) -> dict[str, Any]:
     if (engine := examined.engine) is not None:
         rules = sorted(engine.rules.values(), key=lambda rule: rule.id)
         report |= {"engine": engine.info.name, "revision": engine.info.revision, "digest": engine.info.digest}
+        report["candidate"] = _candidate(examined.candidate)
         report["rules"] = [{"id": r.id, "title": r.title, "mode": r.mode, "location": str(r.location)} for r in rules]
     return report
+
+
+def _candidate(candidate: Candidate | None) -> dict[str, Any] | None:
+    if candidate is None:
+        return None
+    return {
+        "revision": candidate.info.revision,
+        "digest": candidate.info.digest,
+        "entrypoint": candidate.entrypoint,
+        "share_permille": candidate.permille,
+    }
 
 
 def _tell(examined: Examined, path: Path | None) -> None:
@@ -193,6 +213,9 @@ def _tell(examined: Examined, path: Path | None) -> None:
     rows = [("config", _source(path)), ("engine", f"{engine.info.name}, policies {engine.info.revision}")]
     rules = sorted(engine.rules.values(), key=lambda rule: rule.id)
     rows += [("rule", f"{r.id:<10} {r.title}{'  (shadow)' if r.mode == 'shadow' else ''}") for r in rules]
+    if (candidate := examined.candidate) is not None:
+        share = f"on {candidate.permille / 10:g} % of the exchanges, without effect"
+        rows += [("candidate", f"policies {candidate.info.revision}, {candidate.entrypoint}, {share}")]
     rows += [("detectors", ", ".join(names) or "none")]
     rows += [("route", _route(route, config)) for route in config.routes]
     rows += [("state", str(config.state_directory))]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import shutil
 import sys
 import textwrap
@@ -12,6 +10,7 @@ from typing import Any, Final
 
 import typer
 
+from guard.cli.mends import mend
 from guard.config.explain import ConfigInvalid
 from guard.errors import ConfigError, Diagnostic, GuardError, PolicyInvalid
 from guard.policy.remarks import Level, Remark
@@ -19,17 +18,8 @@ from guard.policy.remarks import Level, Remark
 STRICT: Final = "Warnings are errors; so are unused imports, variables and arguments in policies."
 """What ``--strict`` means, for the help of each command that has it."""
 
-_MENDS: Final = {
-    "rego_parse_error": "correct the syntax at this place",
-    "rego_unsafe_var_error": "give the variable a value (x := …, some x in …), or correct its name",
-    "rego_type_error": "the built-in functions are OPA's; docs/rego.md says which are refused",
-    "guard_metadata_error": "policies/README.md says what a rule needs; guard init writes an example",
-    "guard_settings_error": "docs/configuration.md lists the settings of the shipped rules",
-}
 _HEADS: Final[Mapping[Level, str]] = {"error": "error", "warning": "warning", "info": "note"}
 _NARROWEST: Final = 20
-_UNUSED: Final = re.compile(r"import .+ unused$|(assigned|declared) var .+ unused$|unused argument ")
-_UNDEFINED: Final = re.compile(r"undefined function (\S+)")
 
 
 def remarks_of(error: GuardError) -> list[Remark]:
@@ -97,27 +87,6 @@ def place(diagnostic: Diagnostic) -> str:
     """``file:row:col``, as far as it is known; a text without a file is the query of the command line."""
     name = diagnostic.file or ("query" if diagnostic.row else "")
     return f"{name}:{diagnostic.row}:{diagnostic.col}" if diagnostic.row else name
-
-
-def mend(diagnostic: Diagnostic) -> str:
-    """What to do about one error of a policy."""
-    if diagnostic.message.startswith("policy.entrypoint "):
-        return "correct policy.entrypoint in guard.toml"
-    if diagnostic.file and not diagnostic.row:
-        return "name a directory or a file of policies that exists and can be read"
-    if diagnostic.code == "rego_compile_error" and _UNUSED.match(diagnostic.message):
-        return "use it, or remove it"
-    near = _meant(diagnostic.message)
-    if near:
-        return f"did you mean {near[0]}?"
-    return _MENDS.get(diagnostic.code, "correct this place")
-
-
-def _meant(message: str) -> list[str]:
-    from guard.rego.builtins import BUILTINS
-
-    unknown = _UNDEFINED.match(message)
-    return difflib.get_close_matches(unknown[1], list(BUILTINS), n=1) if unknown else []
 
 
 def unusable(error: OSError, *, what: str) -> ConfigError:

@@ -15,15 +15,18 @@ import typer
 from rich.console import Console
 
 from guard.cli.complaints import complain, unusable, warn
+from guard.cli.explain import explain as explain_rules
+from guard.cli.log_options import Directory, Json, directory_of
+from guard.cli.log_shadow import shadow
 from guard.cli.terminal import console, hanging, mute, printable, verdict_stands
-from guard.config import load_config
 from guard.errors import GuardError
 from guard.policy.document import restore
 from guard.record.report import EXIT_USAGE, EXIT_WHOLE, Report
-from guard.record.verify import find_origins, read_trust
+from guard.record.verify import read_trust
 from guard.record.verify import verify as verify_log
 from guard.review.explain import Section, explain, explain_reload, reload_summary, when
 from guard.review.query import Exchange, Filter, LogReader, RecordNotFound, effects, rules
+from guard.review.shadow import changes
 from guard.types import DecisionRecord
 
 app = typer.Typer(
@@ -43,11 +46,9 @@ _TIME_WIDTH: Final = 26
 _TITLE_WIDTH: Final = 14
 _SHORT: Final = 12
 
-Directory = Annotated[
-    Path | None,
-    typer.Option("--dir", "-d", metavar="DIR", help="The log or its state directory; else the configuration's."),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")]
+
+app.command()(shadow)
+app.command("explain")(explain_rules)
 
 
 @app.command()
@@ -62,6 +63,9 @@ def tail(
         str | None, typer.Option(metavar="KIND", help=f"Only records of this kind: {', '.join(_KINDS)}.")
     ] = None,
     record_id: Annotated[str, typer.Option("--id", metavar="ID", help="Only the exchange whose id begins so.")] = "",
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only records in which something in shadow would decide otherwise.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON, a record on each line.")] = False,
 ) -> None:
     """Show the last records, a line each."""
@@ -69,8 +73,8 @@ def tail(
         raise typer.BadParameter("--effect is allow or deny")
     if kind is not None and kind not in _KINDS:
         raise typer.BadParameter(f"--kind is one of {', '.join(_KINDS)}")
-    reader = LogReader(_directory(directory))
-    wanted = Filter(effect=effect, rule=rule, kind=kind, id_prefix=record_id)
+    reader = LogReader(directory_of(directory))
+    wanted = Filter(effect=effect, rule=rule, kind=kind, id_prefix=record_id, changed=changed)
     out = console()
     # Followed from before the last ones are read, so that none falls between; those seen twice are shown once.
     coming = reader.follow(wanted) if follow else iter(())
@@ -95,7 +99,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Explain one decision, or one reload, in plain sentences."""
-    reader = LogReader(_directory(directory))
+    reader = LogReader(directory_of(directory))
     try:
         exchange = reader.find(decision_id)
     except RecordNotFound:
@@ -129,7 +133,7 @@ def verify(
     """
     try:
         keys = None if trust is None else read_trust(trust)
-        report = verify_log(_directory(directory), trust=keys, require_anchor=require_anchor)
+        report = verify_log(directory_of(directory), trust=keys, require_anchor=require_anchor)
     except GuardError as error:
         complain(error)
         raise typer.Exit(EXIT_USAGE) from None
@@ -197,17 +201,6 @@ def _print_input(exchange: Exchange) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(restore(recorded)), indent=2))
 
 
-def _directory(given: Path | None) -> Path:
-    """The log in a state directory, or what was given."""
-    place = load_config().state_directory if given is None else given
-    return place if given is not None and find_origins(place) else _log_in(place)
-
-
-def _log_in(place: Path) -> Path:
-    inner = place / "log"
-    return inner if inner.is_dir() else place
-
-
 def _print_records(out: Console, records: Iterable[DecisionRecord], *, as_json: bool) -> None:
     for record in records:
         if as_json:
@@ -218,16 +211,16 @@ def _print_records(out: Console, records: Iterable[DecisionRecord], *, as_json: 
 
 def _print_record(out: Console, record: DecisionRecord) -> None:
     """One record on one line; a narrow terminal gets the rest below."""
-    spoken = ", ".join(rules(record))
+    spoken = ", ".join(rules(record, shadow=False))
     if record["kind"] == "decision":
         what, effect = record["what"], record["decision"]["effect"]
         colour, head, subject = _COLOURS[effect], effect, str(record["id"])
         target = " ".join(str(part) for part in (what["method"], what["route"], what["model"]) if part)
-        rest = [_who(record["who"], short=out.is_terminal), target, spoken]
+        rest = [_who(record["who"], short=out.is_terminal), target, spoken, *changes(record)]
     elif record["kind"] == "outcome":
         verdict = "deny" if "deny" in effects(record) else "allow"
         colour, head, subject = "dim", "outcome", str(record["decision_ref"])
-        rest = [str(record["status"] or "no answer"), record["aborted"] or "sent", verdict, spoken]
+        rest = [str(record["status"] or "no answer"), record["aborted"] or "sent", verdict, spoken, *changes(record)]
     elif record["kind"] == "config":
         colour, head, subject = "yellow" if record["error"] else "dim", "config", str(record["id"])
         rest = reload_summary(record)

@@ -1,4 +1,4 @@
-"""``guard init`` writes a configuration, its schema for editors, and a first policy with its test."""
+"""``guard init`` writes a configuration, its schema for editors, and a first policy with its test and an input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _STARTER: Final = {
     "guard.toml": Path("guard.toml"),
     "example.rego": Path("policies/guard/rules/example/example.rego"),
     "example_test.rego": Path("policies/guard/rules/example/example_test.rego"),
+    "input.json": Path("input.json"),
 }
+_NEXT: Final = (
+    ("next:", "guard check && guard policy test policies"),
+    ("then:", "guard policy eval -d policies -i input.json -f pretty data.guard.decision"),
+)
 
 
 def init(
@@ -25,7 +30,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Write guard.toml, its schema for editors, and a starter policy with its test."""
+    """Write guard.toml, its schema for editors, a starter policy with its test, and an input to try it with."""
     starter = files("guard.cli").joinpath("starter")
     texts = {target: starter.joinpath(source).read_text(encoding="utf-8") for source, target in _STARTER.items()}
     # Beside the file that names it, so that editors need no network.
@@ -51,4 +56,5 @@ def init(
     for target in targets:
         typer.echo(f"wrote {target}")
     where = "" if directory == Path() else f"cd {shlex.quote(str(directory))} && "
-    typer.echo(f"next: {where}guard check && guard policy test policies")
+    for label, command in _NEXT:
+        typer.echo(f"{label} {where}{command}")

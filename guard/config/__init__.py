@@ -3,9 +3,11 @@
 Keywords win over the environment, the environment over the file. Every key is described in ``docs/configuration.md``.
 """
 
+from guard.config.bundle import BundleConfig
 from guard.config.load import load_config
 from guard.config.model import (
     ApiKey,
+    CandidateConfig,
     DetectorsConfig,
     GuardConfig,
     IdentityConfig,
@@ -22,6 +24,8 @@ from guard.config.model import (
 
 __all__ = [
     "ApiKey",
+    "BundleConfig",
+    "CandidateConfig",
     "DetectorsConfig",
     "GuardConfig",
     "IdentityConfig",

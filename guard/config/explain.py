@@ -46,7 +46,8 @@ _PATTERNS: Final[Mapping[str, str]] = {
     r"^[A-Za-z0-9._:-]{1,64}$": "must be a name: 1 to 64 of A-Z a-z 0-9 . _ : -",
     r"^/": "must begin with /",
     r"^sha256:[0-9a-f]{64}$": "must be sha256: and 64 hex digits, the hash of the key and not the key",
-    r"^https?://[^/\s]+/?$": "must be http:// or https:// with host and port, without a path",
+    r"^(https?://[^/\s]+/?|unix:///[^\s?#]+)$": "must be http:// or https:// with host and port, without a path, "
+    "or unix:///path/of/socket",
     r"^(/[A-Za-z0-9._~-]+)+$": "must be a plain path, like /healthz",
     r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$": "must be a reference below data, like data.guard.decision",
     r"^[a-z0-9][a-z0-9.-]{0,62}$": "must be 1 to 63 of a-z 0-9 . -, beginning with a letter or digit",

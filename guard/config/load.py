@@ -18,6 +18,7 @@ from guard.errors import ConfigError
 
 DEFAULT_FILE: Final = "guard.toml"
 _PREFIX: Final = "GUARD_"
+_BUNDLE_PATHS: Final = ("source", "public_key_file", "hmac_secret_file", "token_file", "ca_file")
 # Paths in a file are relative to that file, wherever the process was started.
 _PATHS: Final = (
     ("state_directory",),
@@ -25,6 +26,8 @@ _PATHS: Final = (
     ("policy", "opa", "token_file"),
     ("policy", "opa", "ca_file"),
     ("policy", "directories"),
+    ("policy", "candidate", "directories"),
+    *(("policy", *part, "bundle", key) for part in ((), ("candidate",)) for key in _BUNDLE_PATHS),
 )
 _AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _TOML: Final = {
@@ -115,7 +118,8 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
             continue
         value = table[last]
         if isinstance(value, str):
-            table[last] = str(base / value)
+            # The source of a bundle may be an address.
+            table[last] = value if "://" in value else str(base / value)
         elif isinstance(value, list):
             table[last] = [str(base / item) if isinstance(item, str) else item for item in value]
 

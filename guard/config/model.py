@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from guard.config.bundle import BundleConfig
+
 _NAME = r"^[A-Za-z0-9._:-]{1,64}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 
@@ -129,22 +131,68 @@ class DetectorsConfig(_Section):
 
 
 class OpaConfig(_Section):
-    """``[policy.opa]``: a real OPA server."""
+    """``[policy.opa]``: a real OPA server. ``revisions`` and ``require_local_bundle`` say whose answers count."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")] = "http://127.0.0.1:8181"
+    url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+/?|unix:///[^\s?#]+)$")] = "http://127.0.0.1:8181"
     token_file: Path | None = None
     ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
+    revisions: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    require_local_bundle: bool = False
+    breaker_failures: int = Field(5, ge=1)
+    breaker_open_seconds: float = Field(1.0, gt=0, le=60)
+    max_answer_bytes: int = Field(2**20, ge=1024)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.client_key_file is not None and self.client_cert_file is None:
+            raise ValueError("client_key_file needs client_cert_file")
+        if self.client_cert_file is not None and not self.url.startswith("https://"):
+            raise ValueError("client_cert_file is for https addresses")
+        return self
+
+
+Entrypoint = Annotated[str, Field(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
+
+
+class CandidateConfig(_Section):
+    """``[policy.candidate]``: policies in shadow, evaluated beside those that decide and recorded without effect. What
+    is not given is as in ``[policy]``; the engine is the embedded one."""
+
+    directories: tuple[Path, ...] | None = None
+    bundle: BundleConfig | None = None
+    shipped: bool | None = None
+    entrypoint: Entrypoint | None = None
+    settings: dict[str, Any] | None = None
+    share: float = Field(1.0, ge=0, le=1)
+    deadline_ms: int = Field(10, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.directories and self.bundle is not None:
+            raise ValueError("name one of directories and bundle, not both")
+        return self
 
 
 class PolicyConfig(_Section):
-    """``[policy]``: who decides. ``directories`` are loaded together; ``shipped`` adds the policies of the package."""
+    """``[policy]``: who decides. ``directories`` are loaded together, a ``bundle`` stands in their place; ``shipped``
+    adds the policies of the package."""
 
     engine: Literal["embedded", "opa"] = "embedded"
     shipped: bool = True
     directories: tuple[Path, ...] = ()
-    entrypoint: Annotated[str, Field(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*)+$")] = "data.guard.decision"
+    bundle: BundleConfig | None = None
+    entrypoint: Entrypoint = "data.guard.decision"
     settings: dict[str, Any] = {}
     opa: OpaConfig = OpaConfig()
+    candidate: CandidateConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.directories and self.bundle is not None:
+            raise ValueError("name one of directories and bundle, not both")
+        return self
 
 
 class Provider(_Section):
@@ -156,9 +204,18 @@ class Provider(_Section):
 
 
 class Tenant(_Section):
-    """``[tenants.NAME]``: facts about a tenant that rules ask for. ``models`` empty means any."""
+    """``[tenants.NAME]``: facts about a tenant that rules ask for. An empty list means any."""
 
     models: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    max_tokens: int | None = Field(None, ge=1)
+
+
+class Budgets(_Section):
+    """``[budgets]``: the counters of ``limit`` obligations, in the memory of this process. At most ``max_keys``."""
+
+    max_keys: int = Field(100_000, ge=100)
 
 
 class RecordConfig(_Section):
@@ -190,6 +247,7 @@ class GuardConfig(BaseSettings):
     providers: dict[Name, Provider] = {}
     tenants: dict[Name, Tenant] = {}
     networks: dict[Name, tuple[Cidr, ...]] = {}
+    budgets: Budgets = Budgets()
     record: RecordConfig = RecordConfig()
 
     @classmethod

@@ -21,6 +21,7 @@ from guard.content.reader import assemble, read, write
 from guard.content.shapes import SHAPES, Shape, ShapeName, choose
 from guard.content.sse import Event, EventReader
 from guard.content.streams import Delta, Deltas, deltas
+from guard.content.usage import Usage, usage_of
 from guard.content.walk import ReadLimits
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ReadLimits",
     "Shape",
     "ShapeName",
+    "Usage",
     "apply_edits",
     "assemble",
     "choose",
@@ -48,6 +50,7 @@ __all__ = [
     "read_headers",
     "read_path",
     "read_query",
+    "usage_of",
     "write",
     "write_headers",
     "write_path",

@@ -6,10 +6,16 @@ decides whether the shipped rules hide what is in it, so a body that looks like 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Raw
 
 from guard.keyed import KeyedHash
 from guard.types import Facts, Named, Operation, Segment
+
+_MAX_SAFE_INTEGER_DIGITS: Final = 15
+_MAX_TOKENS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def operation_of(value: Any) -> Operation | None:
@@ -38,5 +44,16 @@ def facts_of(value: Any, segments: list[Segment], keyed: KeyedHash, field_names:
         model=Named(model, pointer) if isinstance(model, str) and model else None,
         messages=len(messages) if isinstance(messages, list) else 0,
         stream=value.get("stream") is True,
+        max_tokens=max_tokens_of(value),
         tokens_estimate=sum(len(segment.text) for segment in segments) // 4,
     )
+
+
+def max_tokens_of(root: Mapping[str, Any]) -> int | None:
+    """How long the answer may be, by the first of the names that APIs have for it."""
+    return next((number for name in _MAX_TOKENS if (number := _integer(root.get(name))) is not None), None)
+
+
+def _integer(value: Any) -> int | None:
+    text = bytes(value).decode() if isinstance(value, Raw) else ""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_SAFE_INTEGER_DIGITS else None

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
 
 from guard.content import coverage, strict
-from guard.content.calls import facts_of
+from guard.content.calls import facts_of, max_tokens_of
 from guard.content.documents import JsonTree
 from guard.content.edits import Edits
 from guard.content.forms import has_escapes, read_pairs
@@ -34,7 +33,6 @@ from guard.keyed import KeyedHash
 from guard.types import Content, Facts, Named, Segment, Skipped, Stage
 
 _JSON_STARTS: Final = (b"{", b"[")
-_MAX_SAFE_INTEGER_DIGITS: Final = 15
 _MEND_TYPE: Final = "Send JSON as application/json."
 _MEND_JSON: Final = "Send strict JSON (RFC 8259) in UTF-8."
 
@@ -234,7 +232,6 @@ def _facts(shape: Shape, value: Any, walk: Walk) -> Facts:
     for fact, name in walk.named:
         named[fact][name] = None
     messages = root.get("messages")
-    max_tokens = _integer(root.get("max_tokens"))
     return Facts(
         operation=shape.operation,
         model=next(iter(named["model"]), None),
@@ -242,14 +239,9 @@ def _facts(shape: Shape, value: Any, walk: Walk) -> Facts:
         tools=tuple(named["tool"]),
         tool_calls=tuple(named["tool_call"]),
         stream=root.get("stream") is True,
-        max_tokens=_integer(root.get("max_completion_tokens")) if max_tokens is None else max_tokens,
+        max_tokens=max_tokens_of(root),
         tokens_estimate=sum([len(segment.text) for segment in walk.segments]) // 4,
     )
-
-
-def _integer(value: Any) -> int | None:
-    text = bytes(value).decode() if isinstance(value, Raw) else ""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_SAFE_INTEGER_DIGITS else None
 
 
 def read(

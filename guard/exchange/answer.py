@@ -22,9 +22,9 @@ from guard.exchange.failing import FAIL_OPEN, broken, let_through, outage
 from guard.exchange.flowing import FlowingEvents
 from guard.exchange.handling import NOTHING, Buffered, Passing, passing
 from guard.exchange.judge import Judgement, app_failed
-from guard.obligations.deny import error_event
+from guard.obligations.deny import error_event, status_of
 from guard.policy.document import recorded
-from guard.record.build import BodyDigest, ContentHasher, outcome_record
+from guard.record.build import BodyDigest, ContentHasher, Spent, outcome_record
 from guard.telemetry import get_logger
 from guard.types import Decision
 
@@ -227,8 +227,7 @@ class Answer:
     async def deny(self, decision: Decision) -> None:
         """Answer with a denial instead. Nothing of the app's answer has been sent."""
         self._over = True
-        status = 503 if decision.outage else 403
-        self._sent_status = status
+        self._sent_status = status_of(decision)
         if not await self.record("denied", decision):
             decision = outage("response", LogUnavailable.code, "The outcome could not be recorded.")
         await self.exchange.refuse(decision)
@@ -259,8 +258,9 @@ class Answer:
         if about_to_send is not None:
             self._sent_status, self._sent_bytes = self.status, about_to_send.size_bytes
             self._digest = about_to_send
+        spent = self.exchange.spending.settle(whole=aborted is None)
         try:
-            await self.exchange.append(self._outcome(aborted, last))
+            await self.exchange.append(self._outcome(aborted, last, spent))
         except LogUnavailable as error:
             _log.error("the outcome could not be recorded", error=error.what)
             return False
@@ -281,7 +281,7 @@ class Answer:
         self._over = True
         await self.record(aborted)
 
-    def _outcome(self, aborted: str | None, last: Decision | None) -> dict[str, Any]:
+    def _outcome(self, aborted: str | None, last: Decision | None, spent: Spent | None) -> dict[str, Any]:
         decisions = [*(judgement.decision for judgement in self._judgements), *self._failures]
         if last is not None and (not decisions or decisions[-1] is not last):
             decisions.append(last)
@@ -301,6 +301,7 @@ class Answer:
             response_body=self._digest or self._hasher.finish(),
             passed=self.exchange.passed(),
             unread=FAIL_OPEN if self._failures else None,
+            spent=spent,
             duration_us=round((time.monotonic() - self._started) * 1e6),
             keyed=self.exchange.services.keyed,
         )

@@ -50,7 +50,9 @@ class BufferedEvents:
             if self._size > self._limit:
                 what = "the stream is larger than limits.stream_buffer_bytes"
                 raise ContentRefused("body_too_large", what)
-            self._events += await events_of(self._answer.exchange.services, self._reader, body, more=more)
+            events = await events_of(self._answer.exchange.services, self._reader, body, more=more)
+            self._answer.exchange.spending.passing(events)
+            self._events += events
             if len(self._events) > _MAX_EVENTS:
                 raise ContentRefused("json_too_many_values", f"the stream has more than {_MAX_EVENTS} events")
             if not more:
@@ -61,6 +63,7 @@ class BufferedEvents:
     async def _finish(self) -> None:
         answer = self._answer
         content = await self._answer.exchange.assemble(self._events)
+        answer.exchange.spending.finished(content)
         judgement = await judge_answer(answer, content)
         decision = judgement.decision
         try:

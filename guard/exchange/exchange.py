@@ -22,7 +22,7 @@ from guard.exchange.scope import inner_scope
 from guard.exchange.services import Matched, Services
 from guard.exchange.session import Session
 from guard.exchange.unread import pass_unread
-from guard.obligations.deny import Dialect, denial, dialect_of
+from guard.obligations.deny import Dialect, denial, dialect_of, status_of
 from guard.record.build import BodyDigest, ContentHasher, PassedBody
 from guard.telemetry import get_logger
 from guard.types import Content, Decision
@@ -54,6 +54,7 @@ class Exchange(Session):
             await self._run()
         finally:
             self.account.close()
+            self.spending.close()
 
     async def _run(self) -> None:
         try:
@@ -67,6 +68,7 @@ class Exchange(Session):
         self.account.rest()
         if admitted is None:
             return
+        self.spending.begin()
         if self._opened:
             await pass_unread(self, self._app, admitted, self._intake.as_it_came(), self._send)
         else:
@@ -117,7 +119,7 @@ class Exchange(Session):
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
         self.barred = decision.effect == "deny"
-        status = None if decision.effect == "allow" else 503 if decision.outage else 403
+        status = None if decision.effect == "allow" else status_of(decision)
         record = self.decision(decision, judgement, status=status, counts=counts, digest=self._body_digest)
         await self.commit(record)  # (5)
         if decision.effect == "deny":

@@ -38,6 +38,7 @@ class Tally:
         self.fail_open = 0
         self.unrecorded = 0
         self.overloaded = 0
+        self.candidate_failed = 0
         self._clock = clock
         self._said_at = -_LOG_EVERY_SECONDS
         self._unsaid = 0
@@ -58,7 +59,12 @@ class Tally:
 
     def counters(self) -> dict[str, int]:
         """Those that are not zero."""
-        counts = {"fail_open": self.fail_open, "unrecorded": self.unrecorded, "overloaded": self.overloaded}
+        counts = {
+            "fail_open": self.fail_open,
+            "unrecorded": self.unrecorded,
+            "overloaded": self.overloaded,
+            "candidate_failed": self.candidate_failed,
+        }
         return {name: count for name, count in counts.items() if count}
 
 

@@ -53,6 +53,7 @@ class FlowingEvents:
         self._size += len(body)
         try:
             events = await events_of(self._answer.exchange.services, self._reader, body, more=more)
+            self._answer.exchange.spending.passing(events)
             verdict = await self._inspect(events)
         except (ContentRefused, TooManyChannels) as error:
             what = error.what if isinstance(error, ContentRefused) else "the stream opens too many channels"
@@ -103,6 +104,7 @@ class FlowingEvents:
                 if len(self._skipped) < MAX_CHANNELS:
                     self._skipped[gap] = None
             for delta in read.texts:
+                self._answer.exchange.spending.said(delta.text)
                 if len(self._pointers) < MAX_CHANNELS:
                     self._pointers[delta.channel] = None
                 if not delta.joined:

@@ -125,6 +125,7 @@ class Buffered:
             flaw = _flaw(answer, len(body))
             if flaw is not None:
                 content = msgspec.structs.replace(content, skipped=(*content.skipped, Skipped("", flaw)))
+            await answer.exchange.spending.read(plain, content)
         except ContentRefused as error:
             flaw, content = error.refusal, opaque(answer, error.refusal, len(body))
         judgement = await judge_answer(answer, content)

@@ -13,10 +13,12 @@ from guard.errors import ContentRefused, CredentialRefused, ObligationFailed
 from guard.exchange.failing import INCOMPLETE, as_if_complete, failure_in, let_through
 from guard.exchange.services import Services
 from guard.obligations import SUPPORTED, annotate, route
+from guard.obligations.limit import Limit, limits
 from guard.obligations.redact import Operator, operators
 from guard.pipeline import Detection
 from guard.policy.document import build_document
 from guard.policy.engine import decide
+from guard.telemetry import join_trace
 from guard.types import (
     Anomaly,
     Content,
@@ -50,6 +52,10 @@ class Caller:
     time_us: int
     fail_open: bool = False
     """Whether the route goes on where the guard fails."""
+    decision_id: str = ""
+    """The exchange, of which a share is judged by the candidate policies, too."""
+    trace_sampled: bool = False
+    """Whether the caller's trace is recorded somewhere: so is what is asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Duties:
     redactions: Mapping[str, Operator] = field(default_factory=dict)
     headers: Sequence[tuple[bytes, bytes]] = ()
     route: Mapping[str, Any] | None = None
+    limits: Sequence[Limit] = ()
 
     @property
     def redacts(self) -> bool:
@@ -128,6 +135,7 @@ async def judge(
         keyed=services.keyed,
         request=asked,
     )
+    join_trace(caller.trace_id, sampled=caller.trace_sampled)
     decided = await _decided(services, document, stage)
     decision, duties = take_on(decided)
     if decision.effect == "deny" and caller.fail_open:
@@ -138,6 +146,12 @@ async def judge(
             code = INCOMPLETE if complete.effect == "allow" else ""
         if code:
             decision = let_through(decision, code)
+    candidate = services.candidate
+    # Where the guard failed there is no decision to compare with.
+    if candidate is not None and not (decided.outage or decision.fail_open) and candidate.takes(caller.decision_id):
+        shadow = await candidate.judge(document, decision, lambda answer: take_on(answer)[0])
+        services.tally.candidate_failed += bool(shadow.error)
+        decision = msgspec.structs.replace(decision, shadow=shadow)
     return Judgement(content, detection, coverage, document, decision, duties)
 
 
@@ -162,6 +176,7 @@ def take_on(decision: Decision) -> tuple[Decision, Duties]:
             operators(decision.obligations, decision.stage),
             annotate.headers(decision.obligations),
             route.choice(decision.obligations),
+            limits(decision.obligations),
         )
     except ObligationFailed as error:
         return denied_by_obligation(decision, error), Duties()

@@ -140,7 +140,7 @@ class Messages(Session):
         return await self.read(body, reading.Head(), stage)
 
     async def _judged(self, message: Message, content: Content, stage: Stage) -> Message | None:
-        judgement = self._last = await judge(
+        judgement = await judge(
             self.services,
             self.caller,
             content,
@@ -148,6 +148,7 @@ class Messages(Session):
             anomaly=self.anomaly,
             asked=self.asked if stage == "response" else None,
         )
+        judgement = self._last = self.spending.take(judgement)
         if judgement.decision.effect == "deny":
             await self._stop(judgement.decision, judgement)
             return None
@@ -161,6 +162,9 @@ class Messages(Session):
             return None
         if passed is not message or judgement.decision.fail_open:
             await self._record(judgement.decision, judgement, counts=counts)
+        elif judgement.decision.would_deny or (judgement.decision.shadow and judgement.decision.shadow.changed):
+            # What is in shadow has no effect: the message passes whether or not the log takes this.
+            await self.keep(self.decision(judgement.decision, judgement, status=None, message_id=new_id()))
         return passed
 
     def _require_performable(self, duties: Duties) -> None:

@@ -15,7 +15,8 @@ from guard.keyed import KeyedHash
 from guard.types import BehaviourEvent, Content, GuardContext, Principal
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+# W3C Trace Context, section 3.2: no version ff, no id of zeros only.
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 # The app would answer these in a form that cannot be inspected, or they describe a body that it will not see.
 _NOT_INWARDS: Final = frozenset(
     {
@@ -35,14 +36,15 @@ DIGESTS: Final = frozenset({b"content-md5", b"digest", b"content-digest", b"repr
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id: str) -> Caller:
-    """The caller of a request. A client's request id is taken if it is harmless, else ``fallback_id`` stands for it."""
+def caller_of(scope: Scope, matched: Matched, principal: Principal, decision_id: str) -> Caller:
+    """The caller of a request. A client's request id is taken if it is harmless, else ``decision_id`` stands for it."""
     request_id = trace_id = None
+    sampled = False
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
         elif name == b"traceparent" and (trace := _TRACEPARENT.fullmatch(value)):
-            trace_id = trace[1].decode()
+            trace_id, sampled = trace[1].decode(), bool(int(trace[2], 16) & 1)
     client = scope.get("client")
     return Caller(
         principal=principal,
@@ -50,10 +52,12 @@ def caller_of(scope: Scope, matched: Matched, principal: Principal, fallback_id:
         route=matched.route.path,
         provider=matched.route.provider,
         client_ip=client[0] if client else None,
-        request_id=request_id or fallback_id,
+        request_id=request_id or decision_id,
         trace_id=trace_id,
         time_us=time.time_ns() // 1000,
         fail_open=matched.route.unsafe_fail_open,
+        decision_id=decision_id,
+        trace_sampled=sampled,
     )
 
 

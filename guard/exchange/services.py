@@ -12,7 +12,9 @@ from guard.exchange.failing import Tally
 from guard.exchange.pressure import Pressure
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
+from guard.obligations.counters import Counters
 from guard.pipeline import Pipeline
+from guard.policy.candidate import Candidate
 from guard.policy.networks import Networks
 from guard.types import BehaviourModel, PolicyEngine, RecordLog
 from guard.workers import Workers
@@ -35,10 +37,12 @@ class Services:
     behaviour: BehaviourModel | None
     networks: Networks
     engine: PolicyEngine
+    candidate: Candidate | None
     log: RecordLog
     workers: Workers
     pressure: Pressure
     tally: Tally
+    counters: Counters
 
     async def offload(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long.

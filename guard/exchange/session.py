@@ -17,6 +17,7 @@ from guard.exchange.judge import Judgement, judge
 from guard.exchange.pressure import Account
 from guard.exchange.scope import caller_of, event_of
 from guard.exchange.services import Matched, Services
+from guard.exchange.spending import Spending
 from guard.obligations.redact import Edits, combine, redact, restore
 from guard.obligations.vault import Vault
 from guard.policy.document import recorded
@@ -46,6 +47,7 @@ class Session:
         self.vault = Vault()
         self.scope = scope
         self.account = Account(services.pressure)
+        self.spending = Spending(services)
         self.fails_open = matched.route.unsafe_fail_open
         self.unrecorded: LogUnavailable | None = None
         self.barred = False  # it was denied or refused: no later failure may let it through
@@ -81,6 +83,7 @@ class Session:
             anomaly=self.anomaly,
             detection=detection,
         )
+        judgement = self.spending.take(judgement)
         self.barred = judgement.decision.effect == "deny"
         if services.behaviour is not None:
             # What nobody decided teaches nothing.

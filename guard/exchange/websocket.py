@@ -14,6 +14,7 @@ from guard.exchange.judge import denied_by_obligation, refused, unidentified
 from guard.exchange.messages import Messages
 from guard.exchange.scope import inner_scope
 from guard.exchange.services import Matched, Services
+from guard.obligations.deny import status_of
 from guard.types import Content, Decision, GuardContext
 
 _NOTHING: Final = Content(media_type="", size_bytes=0)
@@ -32,6 +33,7 @@ class Conversation(Messages):
     async def run(self) -> None:
         """The whole connection."""
         self.connect = await self._receive()
+        context: GuardContext | None = None
         try:
             self.services.pressure.admit()
             self.account.work()
@@ -43,7 +45,10 @@ class Conversation(Messages):
             context = await self._fail(error)
         finally:
             self.account.close()
+            if context is None:
+                self.spending.close()
         if context is not None:
+            self.spending.begin()
             await self._forward(context)
 
     async def _fail(self, error: Exception) -> GuardContext | None:
@@ -86,7 +91,7 @@ class Conversation(Messages):
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
         self.barred = decision.effect == "deny"
-        status = None if decision.effect == "allow" else 503 if decision.outage else 403
+        status = None if decision.effect == "allow" else status_of(decision)
         await self.commit(self.decision(decision, judgement, status=status, counts=counts))
         if decision.effect == "deny":
             await self._turn_away(decision, status or 403)

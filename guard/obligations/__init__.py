@@ -1,4 +1,4 @@
-"""What a decision obliges the guard to do: deny, redact and restore, route, annotate.
+"""What a decision obliges the guard to do: deny, redact and restore, route, annotate, limit.
 
 An obligation that is unknown here, or that cannot be performed, denies (OpenID AuthZEN obligations profile).
 """
@@ -6,7 +6,7 @@ An obligation that is unknown here, or that cannot be performed, denies (OpenID 
 from typing import Final
 
 SUPPORTED: Final = {
-    "request": frozenset({"redact", "route", "annotate"}),
+    "request": frozenset({"redact", "route", "annotate", "limit"}),
     "response": frozenset({"redact", "annotate"}),
 }
 """The obligations that each stage can perform."""

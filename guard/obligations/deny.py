@@ -1,7 +1,8 @@
 """The answer to a request that does not pass, in a form that the official SDKs raise as their typed errors.
 
 The body is RFC 9457 problem details and an OpenAI error object at once; on Anthropic's path it has Anthropic's shape.
-Status 403 for a denial, because clients retry 408, 409, 429 and 5xx; 503 only for an outage of the guard.
+Status 403 for a denial, because clients retry 408, 409, 429 and 5xx; 503 only for an outage of the guard, 429 only for
+a limit that waiting helps against.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ Dialect = Literal["openai", "openai.responses", "anthropic"]
 RETRY_AFTER_SECONDS: Final = 5
 # What passes sooner than an outage: the crowd of a moment.
 _SOONER: Final = {"overloaded": 1}
+# The SDKs take Retry-After at its word up to a minute; past that they try again within seconds, in vain.
+_PATIENCE_SECONDS: Final = 60
 _ANTHROPIC_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     413: "request_too_large",
     415: "invalid_request_error",
+    429: "rate_limit_error",
     503: "api_error",
 }
 
@@ -44,11 +48,18 @@ class Denial(msgspec.Struct, frozen=True):
     body: bytes
 
 
+def status_of(decision: Decision) -> int:
+    """The status that a denial has by its decision."""
+    if decision.outage:
+        return 503
+    return 403 if decision.retry_after_seconds is None else 429
+
+
 def denial(
     decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect, status: int | None = None
 ) -> Denial:
     """The answer to a denied exchange. ``status`` is given for a refused body or credential."""
-    code_status = status or (503 if decision.outage else 403)
+    code_status = status or status_of(decision)
     problem = _problem(decision.reasons, code_status, decision_id)
     body = _anthropic(problem, code_status, request_id) if dialect == "anthropic" else problem
     headers = [
@@ -57,10 +68,12 @@ def denial(
         (b"request-id", request_id.encode()),
         (b"cache-control", b"no-store"),
     ]
+    seconds = decision.retry_after_seconds
     if code_status == HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = _SOONER.get(decision.reasons[0].code, RETRY_AFTER_SECONDS)
+    if seconds is not None:
         headers.append((b"retry-after", str(seconds).encode()))
-    else:
+    if seconds is None or seconds > _PATIENCE_SECONDS:
         headers.append((b"x-should-retry", b"false"))
     if code_status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b'Bearer error="invalid_token"'))
@@ -77,7 +90,7 @@ def error_event(
     In the Responses API events are numbered from 0, and an error event has its own form (``ResponseErrorEvent``);
     ``error`` stands in it as well, because that is what the Python SDK raises by.
     """
-    problem = _problem(decision.reasons, 503 if decision.outage else 403, decision_id)
+    problem = _problem(decision.reasons, status_of(decision), decision_id)
     if dialect == "anthropic":
         body = _anthropic(problem, problem["status"], request_id)
         return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"
@@ -103,6 +116,8 @@ def _problem(reasons: Sequence[Reason], status: int, decision_id: str) -> dict[s
     )
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         code, kind = "guard_unavailable", "api_error"
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        code = kind = "rate_limit_exceeded"
     elif status == HTTPStatus.FORBIDDEN and not about_content:
         kind = "policy_denied"
     else:

@@ -134,30 +134,35 @@ class Bounds:
         return kept
 
     def findings(self, findings: Sequence[Finding], segments: Sequence[Segment]) -> list[dict[str, Any]]:
-        """One entry for each type, detector and pointer: the highest score, in thousandths of 0..1, and the count."""
+        """One entry for each type, detector, pointer and provenance: the highest score, in thousandths of 0..1, and
+        the count."""
         groups: _Groups = {}
         for finding in findings:
-            key = (finding.type, finding.detector, segments[finding.segment].pointer)
+            segment = segments[finding.segment]
+            key = (finding.type, finding.detector, segment.provenance, segment.pointer)
             score = finding.score
             known = groups.get(key)
             # A score that is not a number is as suspicious as can be.
             score = 1.0 if score != score else min(max(score, 0.0), 1.0)  # noqa: PLR0124
             groups[key] = (score, 1) if known is None else (max(score, known[0]), known[1] + 1)
         groups = {
-            (self.name("type", key[0]), self.name("detector", key[1]), self.pointer(key[2])): value
+            (self.name("type", key[0]), self.name("detector", key[1]), key[2], self.pointer(key[3])): value
             for key, value in groups.items()
         }
-        kept, dropped = _fitting(groups, _FINDINGS, 80)
-        self.overflow.update(detector for _, detector, _ in dropped)
+        kept, dropped = _fitting(groups, _FINDINGS, 96)
+        self.overflow.update(detector for _, detector, _, _ in dropped)
         return [
             {
                 "type": type_,
                 "detector": detector,
                 "score": round(score * 1000) / 1000,
                 "pointer": pointer,
+                "provenance": provenance,
                 "count": count,
             }
-            for (type_, detector, pointer), (score, count) in sorted(kept.items())
+            for (type_, detector, pointer, provenance), (score, count) in sorted(
+                ((*key[:2], key[3], key[2]), value) for key, value in kept.items()
+            )
         ]
 
     def calls(self, calls: Iterable[Named], tainted: Collection[str]) -> list[dict[str, Any]]:

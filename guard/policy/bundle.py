@@ -10,16 +10,23 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from guard.config import GuardConfig
 from guard.errors import Diagnostic, PolicyInvalid
+from guard.policy.bundles.manifest import DataPath
+from guard.policy.bundles.opened import Opened, paths_of
 from guard.policy.metadata import CODE, read_annotations
 from guard.policy.settings import check_settings
 from guard.policy.sources import Sources
 from guard.types import RuleInfo
+
+_TABLES: Final = ("networks", "providers", "routes", "tenants")
+# Shipped packages below which others may have packages of their own.
+_OPEN: Final = frozenset({("guard",), ("guard", "lib")})
+_WRITTEN: Final = tuple(("guard", name) for name in (*_TABLES, "modes", "settings"))
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +35,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     ``modules`` and ``tests`` map file names to Rego; only modules decide. ``own`` names the files of the directories
     that were asked for: the others came with the guard, without their tests. ``data`` has ``guard.modes``,
     ``guard.providers``, ``guard.tenants`` and ``guard.settings`` beside the data files. ``digest`` is the SHA-256, in
-    hex, over modules and data; it is the same on every machine. ``revision`` is its short form for people.
+    hex, over modules and data; it is the same on every machine. ``revision`` is the one that a bundle's manifest says,
+    else the digest's short form.
     """
 
     modules: Mapping[str, str]
@@ -41,9 +49,13 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bundle_data(config: GuardConfig) -> dict[str, Any]:
-    """What the configuration tells the rules: ``providers``, ``tenants`` and ``settings``, under ``guard``."""
+    """What the configuration tells the rules, under ``guard``: ``providers``, ``tenants`` and ``settings``, and the
+    words of ``resource.route`` and ``context.networks``. A request that no route matches has the pattern ``/**``."""
+    routes = {route.path for route in config.routes if route.inspect} | {"/**"}
     return {
         "guard": {
+            "networks": sorted(config.networks),
+            "routes": sorted(routes),
             "providers": {name: provider.model_dump(mode="json") for name, provider in config.providers.items()},
             "tenants": {name: tenant.model_dump(mode="json") for name, tenant in config.tenants.items()},
             "settings": dict(config.policy.settings),
@@ -63,27 +75,40 @@ def shipped_directory() -> Path:
 
 
 def load_bundle(
-    *, directories: Sequence[Path] = (), shipped: bool = True, data: Mapping[str, Any] | None = None
+    *,
+    directories: Sequence[Path] = (),
+    opened: Opened | None = None,
+    shipped: bool = True,
+    data: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Read, check and join the policies of all directories, the shipped ones and the configuration's data.
+    """Read, check and join the policies of all directories or of a bundle, the shipped ones and the configuration's
+    data.
 
     A file that is reached twice is read once, under its first name. Raises ``PolicyInvalid`` with a diagnostic for
     every error, each with file and line: unreadable files, two places for one name or datum, Rego that does not parse,
     rules without a valid annotation, settings that no policy reads. Does not compile: engines do, each in its own way.
+    Raises ``BundleOutsideRoots`` for a bundle that holds what it may not.
     """
     sources = Sources(data or {"guard": {}})
+    owned = dict.fromkeys(_WRITTEN, "written from the configuration")
     for directory in directories:
         sources.read(directory, own=True)
+    if opened is not None:
+        sources.read_files(opened.label, opened.files)
     if shipped:
         sources.read(shipped_directory(), own=False)
+    if opened is not None:
+        opened.check(sources.added, owned | (_shipped_paths(sources) if shipped else {}))
     found = sources.diagnostics
-    if not sources.modules and not found:
+    if not sources.modules and not sources.tests and not found:
         found.append(Diagnostic(CODE, "there is no policy: no .rego file was found and shipped is off"))
     rules, problems = read_annotations(sources.modules)
     found += problems
     found += _set_modes(sources.data, rules)
     if shipped:
-        found += check_settings(sources.data["guard"].get("settings", {}), sources.modules, shipped_directory())
+        own = sources.data["guard"]
+        names = {table: own[table] for table in _TABLES if table in own}
+        found += check_settings(own.get("settings", {}), sources.modules, shipped_directory(), names)
     if found:
         raise PolicyInvalid(found)
     digest = _digest(sources.canonical, sources.data)
@@ -93,9 +118,19 @@ def load_bundle(
         own=frozenset(sources.own),
         data=sources.data,
         rules=rules,
-        revision=digest[:12],
+        revision=(opened.manifest.revision if opened is not None else "") or digest[:12],
         digest=digest,
     )
+
+
+def _shipped_paths(sources: Sources) -> dict[DataPath, str]:
+    """The paths of the shipped policies: no bundle may reach into these."""
+    owned: set[DataPath] = set()
+    for name, text in sources.modules.items():
+        if name not in sources.own:
+            package, rules = paths_of(name, text)
+            owned |= rules if package in _OPEN else {package}
+    return dict.fromkeys(owned, "the shipped policies'")
 
 
 def _set_modes(data: dict[str, Any], rules: dict[str, RuleInfo]) -> Iterator[Diagnostic]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from guard import rego
 from guard.errors import Diagnostic, PolicyEvaluationError, PolicyInvalid, PolicyTimeout
 from guard.policy.bundle import Bundle
+from guard.policy.explain import trails_of
 from guard.policy.metadata import CODE, diagnostics
 from guard.types import UNDEFINED, EngineInfo, RuleInfo, Verdict
 
@@ -32,11 +33,14 @@ def compile_bundle(modules: Mapping[str, str], data: Mapping[str, Any], *, stric
 class EmbeddedEngine:
     """Evaluates one entrypoint of a bundle. Holds no state between decisions; several tasks may share it."""
 
-    def __init__(self, bundle: Bundle, entrypoint: str) -> None:
-        """Compiles. ``entrypoint`` is ``data.…``. Raises ``PolicyInvalid``, also if no rule has that name."""
+    def __init__(self, bundle: Bundle, entrypoint: str, *, max_steps: int = MAX_STEPS) -> None:
+        """Compiles. ``entrypoint`` is ``data.…``; an evaluation takes ``max_steps`` at most. Raises ``PolicyInvalid``,
+        also if no rule has that name."""
         program = compile_bundle(bundle.modules, bundle.data)
         _require_rule(program, entrypoint)
         self._evaluate = program.prepare(entrypoint)
+        self._trails = trails_of(program)
+        self._max_steps = max_steps
         self._rules = bundle.rules
         self._info = EngineInfo("embedded", _version(), bundle.revision, bundle.digest)
 
@@ -57,15 +61,20 @@ class EmbeddedEngine:
         """Nothing to close."""
 
     async def evaluate(self, document: Mapping[str, Any], *, deadline: float) -> Verdict:
-        """The entrypoint's value. Built-ins are strict: one that fails is an error, never a silence."""
+        """The entrypoint's value, and the bodies that held. Built-ins are strict: one that fails is an error, never a
+        silence."""
         started = time.perf_counter_ns()
+        fired: dict[int, bool] = {}
         try:
-            value = self._evaluate(document, max_steps=MAX_STEPS, deadline=deadline, strict_builtin_errors=True)
+            value = self._evaluate(
+                document, max_steps=self._max_steps, deadline=deadline, strict_builtin_errors=True, fired=fired
+            )
         except rego.DeadlineError as error:
             raise PolicyTimeout("The policy did not finish within the deadline.") from error
         except rego.RegoError as error:
             raise PolicyEvaluationError(f"The policy failed: {error}") from error
-        return Verdict(UNDEFINED if value is rego.UNDEFINED else value, (time.perf_counter_ns() - started) // 1000)
+        answer = UNDEFINED if value is rego.UNDEFINED else value
+        return Verdict(answer, (time.perf_counter_ns() - started) // 1000, fired, self._trails)
 
 
 def _require_rule(program: rego.Program, entrypoint: str) -> None:

@@ -8,7 +8,11 @@ no value               deny      no      ``policy_undefined``
 an answer of another   deny      yes     ``policy_error``
 shape, or an error
 no answer in time      deny      yes     ``policy_timeout``
-engine not reached     deny      yes     ``engine_unavailable``
+engine not reached,    deny      yes     ``engine_unavailable``
+or not asked because
+it is known to be out
+answered by policies   deny      yes     ``policies_unexpected``
+that are not accepted
 =====================  ========  ======  =====================================================================
 
 An outage is answered 503, a denial 403. A reason denies whatever ``allow`` says beside it.
@@ -21,19 +25,22 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
-from guard.errors import EngineUnavailable, GuardError, PolicyEvaluationError, PolicyTimeout
-from guard.types import UNDEFINED, Decision, Obligation, PolicyEngine, Reason, RuleInfo, Severity, Stage
+from guard.errors import EngineUnavailable, GuardError, PolicyEvaluationError, PolicyTimeout, UnexpectedPolicies
+from guard.policy.explain import Spoken, Told
+from guard.types import UNDEFINED, Decision, Obligation, PolicyEngine, Reason, RuleInfo, Severity, Stage, Verdict
 
 _PARTS: Final = frozenset({"allow", "reasons", "obligations", "would_deny"})
 _SEVERITIES: Final = frozenset(get_args(Severity))
 _MESSAGE_CHARACTERS: Final = 500
 _POINTERS: Final = 64
+_UNTOLD: Final = Spoken(None, (), ())
 _REMEDY: Final = {
     "policy_denied": "Ask the owner of the policy what the rule asks for.",
     "policy_undefined": "Give the entrypoint a value for every input, or correct policy.entrypoint.",
     "policy_error": "Look at the policy: guard policy eval shows what it answers to a recorded input.",
     "policy_timeout": "Try again; if it stays, raise limits.policy_deadline_ms or make the policy cheaper.",
     "engine_unavailable": "Try again; if it stays, start the policy engine or correct its address.",
+    "policies_unexpected": "Give the policy engine the expected policies, or correct policy.opa.revisions.",
 }
 _TITLE: Final = {
     "policy_denied": "Denied by policy",
@@ -41,6 +48,7 @@ _TITLE: Final = {
     "policy_error": "The policy failed",
     "policy_timeout": "The policy did not answer in time",
     "engine_unavailable": "The policy engine cannot be reached",
+    "policies_unexpected": "The policy engine has other policies than expected",
 }
 
 
@@ -54,14 +62,15 @@ async def decide(engine: PolicyEngine, document: Mapping[str, Any], *, stage: St
     reasons: tuple[Reason, ...] = ()
     obligations: tuple[Obligation, ...] = ()
     would_deny: tuple[Reason, ...] = ()
+    verdict: Verdict | None = None
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             verdict = await engine.evaluate(document, deadline=deadline)
         if verdict.value is UNDEFINED:
             reasons = (_failure("policy_undefined", "The entrypoint is undefined for this input."),)
         else:
-            reasons, obligations, would_deny = _read(verdict.value, engine.rules)
-    except (PolicyTimeout, EngineUnavailable, PolicyEvaluationError) as error:
+            reasons, obligations, would_deny = _read(verdict, engine.rules)
+    except (PolicyTimeout, EngineUnavailable, UnexpectedPolicies, PolicyEvaluationError) as error:
         reasons, outage = (_failure(error.code, error.what),), True
     except TimeoutError:
         reasons, outage = (_failure("policy_timeout", "The engine kept the request past its deadline."),), True
@@ -75,7 +84,8 @@ async def decide(engine: PolicyEngine, document: Mapping[str, Any], *, stage: St
         obligations=obligations,
         would_deny=would_deny,
         outage=outage,
-        engine=engine.info,
+        engine=(verdict and verdict.engine) or engine.info,
+        engine_decision_id=verdict.engine_decision_id if verdict else "",
         duration_us=(time.perf_counter_ns() - started) // 1000,
     )
 
@@ -91,9 +101,10 @@ def _failure(code: str, message: str) -> Reason:
 
 
 def _read(
-    value: Any, rules: Mapping[str, RuleInfo]
+    verdict: Verdict, rules: Mapping[str, RuleInfo]
 ) -> tuple[tuple[Reason, ...], tuple[Obligation, ...], tuple[Reason, ...]]:
     """Reasons, obligations and shadow reasons of an answer. Raises ``PolicyEvaluationError`` if it is no decision."""
+    value = verdict.value
     if not isinstance(value, dict):
         raise _no_decision(f"is {_kind(value)}, not an object")
     allow = value.get("allow")
@@ -101,12 +112,13 @@ def _read(
         raise _no_decision("has no boolean 'allow'")
     if unknown := value.keys() - _PARTS:
         raise _no_decision(f"has an unknown member {min(map(repr, unknown))}")
-    reasons = tuple(_reason(item, rules) for item in _items(value, "reasons"))
+    told = Told(verdict)
+    reasons = tuple(_reason(item, rules, told) for item in _items(value, "reasons"))
     if not reasons and not allow:
         reasons = (_denial(None, "The policy denied without giving a reason.", "high", ()),)
     try:
-        obligations = tuple(_obligation(item) for item in _items(value, "obligations"))
-        would_deny = tuple(_reason(item, rules) for item in _items(value, "would_deny"))
+        obligations = tuple(_obligation(item, rules, told) for item in _items(value, "obligations"))
+        would_deny = tuple(_reason(item, rules, told) for item in _items(value, "would_deny"))
     except PolicyEvaluationError as error:
         if reasons:  # A rule's denial stands, and is no outage, whatever else is wrong with the answer.
             return (*reasons, _failure(error.code, error.what)), (), ()
@@ -121,8 +133,9 @@ def _items(value: Mapping[str, Any], name: str) -> list[Any]:
     return items
 
 
-def _reason(item: Any, rules: Mapping[str, RuleInfo]) -> Reason:
-    """A reason joined with its rule's annotation. Whatever stands among the reasons is one, even of an odd shape."""
+def _reason(item: Any, rules: Mapping[str, RuleInfo], told: Told) -> Reason:
+    """A reason joined with its rule's annotation, and with what the verdict tells of the rule. Whatever stands among
+    the reasons is one, even of an odd shape."""
     if isinstance(item, str):
         return _denial(None, item, "high", ())
     if not isinstance(item, dict):
@@ -131,11 +144,12 @@ def _reason(item: Any, rules: Mapping[str, RuleInfo]) -> Reason:
     rule = rule if isinstance(rule, str) else None
     message = message if isinstance(message, str) else "The policy gave no message."
     places = tuple(p for p in pointers if isinstance(p, str)) if isinstance(pointers, list) else ()
+    spoken = _UNTOLD if rule is None else told[rule]
     info = rules.get(rule) if rule is not None else None
     if info is None:
         severity = item.get("severity")
         known: Severity = severity if isinstance(severity, str) and severity in _SEVERITIES else "high"  # type: ignore[assignment]
-        return _denial(rule, message, known, places)
+        return _denial(rule, message, known, places, spoken)
     return Reason(
         code="policy_denied",
         title=info.title,
@@ -144,11 +158,15 @@ def _reason(item: Any, rules: Mapping[str, RuleInfo]) -> Reason:
         severity=info.severity,
         pointers=places[:_POINTERS],
         remediation=info.remediation,
-        location=info.location,
+        location=spoken.location or info.location,
+        fired=spoken.fired,
+        reads=spoken.reads,
     )
 
 
-def _denial(rule: str | None, message: str, severity: Severity, pointers: tuple[str, ...]) -> Reason:
+def _denial(
+    rule: str | None, message: str, severity: Severity, pointers: tuple[str, ...], spoken: Spoken = _UNTOLD
+) -> Reason:
     return Reason(
         code="policy_denied",
         title=_TITLE["policy_denied"],
@@ -157,16 +175,26 @@ def _denial(rule: str | None, message: str, severity: Severity, pointers: tuple[
         severity=severity,
         pointers=pointers[:_POINTERS],
         remediation=_REMEDY["policy_denied"],
+        location=spoken.location,
+        fired=spoken.fired,
+        reads=spoken.reads,
     )
 
 
-def _obligation(item: Any) -> Obligation:
+def _obligation(item: Any, rules: Mapping[str, RuleInfo], told: Told) -> Obligation:
     if not isinstance(item, dict):
         raise _no_decision(f"has {_kind(item)} as an obligation, not an object")
     type_, rule = item.get("type"), item.get("id")
     if not isinstance(type_, str) or not isinstance(rule, str):
         raise _no_decision("has an obligation without a string 'id' and a string 'type'")
-    return Obligation(type=type_, rule=rule, params={k: v for k, v in item.items() if k not in {"id", "type"}})
+    spoken, info = told[rule], rules.get(rule)
+    return Obligation(
+        type=type_,
+        rule=rule,
+        params={k: v for k, v in item.items() if k not in {"id", "type"}},
+        location=spoken.location or (None if info is None else info.location),
+        reads=spoken.reads,
+    )
 
 
 def _no_decision(what: str) -> PolicyEvaluationError:

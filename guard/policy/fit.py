@@ -16,9 +16,11 @@ from guard.errors import PolicyInvalid
 from guard.policy.bundle import Bundle, shipped_directory
 from guard.policy.inference import Inference, Path, path_of_rule, resolved
 from guard.policy.metadata import diagnostics
-from guard.policy.obliging import check_obligations
+from guard.policy.obliging import Complaints, check_obligations
 from guard.policy.references import CODE, References, Vocabulary, replacements
 from guard.policy.remarks import Remark, nearest
+from guard.policy.settings import CODE as SETTINGS
+from guard.policy.settings import entities_of
 from guard.policy.shapes import ANY, Fields, Shape, document_shape
 from guard.rego import CompileError
 from guard.rego.nodes import Const, Ref, Rule
@@ -28,16 +30,18 @@ _COLLECTED: Final = ("deny", "obligations")
 _RULES: Final = ("guard", "rules")
 _OURS: Final = frozenset({("guard",), ("guard", "lib"), ("guard", "main")})
 # What the loader and the configuration put below data.guard.
-_TOLD: Final = frozenset({"modes", "providers", "settings", "tenants"})
+_TOLD: Final = frozenset({"modes", "networks", "providers", "routes", "settings", "tenants"})
 _FACTS: Final = {"providers": tuple(Provider.model_fields), "tenants": tuple(Tenant.model_fields)}
 
 
 class Setting(msgspec.Struct, frozen=True):
     """What policies are held against. ``obligations`` are those that each stage can perform, ``operators`` those of
-    ``redact``; ``vocabularies`` the words that can stand at a place of the document, by its path."""
+    ``redact``, ``limit`` tells what is wrong with one of these; ``vocabularies`` the words that can stand at a place of
+    the document, by its path."""
 
     obligations: Mapping[str, frozenset[str]]
     operators: frozenset[str]
+    limit: Complaints
     entrypoint: str = "data.guard.decision"
     vocabularies: Mapping[str, Vocabulary] = {}
 
@@ -54,8 +58,9 @@ def check_fit(bundle: Bundle, setting: Setting) -> list[Remark]:
     own = [rule for rule in rules if rule.loc.file in bundle.own]
     found = list(_fields(bundle, setting, rules, own))
     found += _names(bundle, rules, own)
-    found += check_obligations(own, setting.obligations, setting.operators)
+    found += check_obligations(own, setting.obligations, setting.operators, setting.limit)
     found += _silence(rules, own, setting.entrypoint)
+    found += _entities(bundle, setting)
     return sorted(found, key=lambda remark: (remark.file, remark.row, remark.col))
 
 
@@ -78,6 +83,19 @@ def _facts(data: Mapping[str, Any]) -> Iterator[tuple[Path, Shape]]:
         known = {*stated, *(key for each in given.values() if isinstance(each, dict) for key in each)}
         each = Fields(dict.fromkeys(sorted(known), ANY), None, path)
         yield ("guard", name), Fields(dict.fromkeys(given, each), each, f"data.guard.{name}")
+
+
+def _entities(bundle: Bundle, setting: Setting) -> Iterator[Remark]:
+    """Types of findings in settings of the shipped rules that nobody finds."""
+    found_by_detectors = setting.vocabularies.get("input.findings[].type")
+    if found_by_detectors is None or bundle.own >= bundle.modules.keys():
+        return
+    settings = bundle.data.get("guard", {}).get("settings", {})
+    for where, word in entities_of(settings, shipped_directory()):
+        if word not in found_by_detectors.words and not word.startswith(found_by_detectors.open):
+            near = nearest(word, found_by_detectors.words)
+            mend = f'did you mean "{near}"?' if near else found_by_detectors.mend
+            yield Remark("warning", SETTINGS, f'{found_by_detectors.what} "{word}"', where, mend)
 
 
 # --- names below data -----------------------------------------------------------------------------------------------

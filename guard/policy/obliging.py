@@ -5,19 +5,25 @@ One that it cannot perform denies the exchange: better known before the first re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from guard.policy.inference import path_of_rule
 from guard.policy.remarks import Remark, nearest
-from guard.rego.nodes import CallExpr, Const, Object, Ref, Rule, dotted
+from guard.rego.nodes import Array, CallExpr, Const, Object, Ref, Rule, Term, dotted
 
 CODE: Final = "guard_obligation_error"
 _RULES: Final = ("guard", "rules")
+_MEANS: Final = "id", "type"
+_VARIES: Final = object()
+
+Complaints: TypeAlias = Callable[[Mapping[str, Any], bool], list[tuple[str, str, str]]]
+"""What is wrong with the members of an obligation: ``(member, what, mend)`` of each. The flag says whether there may be
+further members."""
 
 
 def check_obligations(
-    rules: list[Rule], supported: Mapping[str, frozenset[str]], operators: frozenset[str]
+    rules: list[Rule], supported: Mapping[str, frozenset[str]], operators: frozenset[str], limit: Complaints
 ) -> Iterator[Remark]:
     """What is wrong with each, as far as it stands there in letters."""
     for rule in rules:
@@ -25,6 +31,7 @@ def check_obligations(
             key = rule.head.key
             if isinstance(key, Object):
                 yield from _check(rule, key, supported, operators)
+                yield from _check_limit(rule, key, supported, limit)
 
 
 def _check(
@@ -58,6 +65,41 @@ def _check(
     elif isinstance(operator, Const) and operator.value == "pseudonym" and stage == "response":
         what = "an answer cannot be redacted with pseudonyms: the exchange is denied"
         yield _at(operator, what, "use replace, mask, hash or drop")
+
+
+def _check_limit(
+    rule: Rule, key: Object, supported: Mapping[str, frozenset[str]], complaints: Complaints
+) -> Iterator[Remark]:
+    """What is wrong with a ``limit``, and where it would meet answers, which cannot be limited."""
+    terms = {name.value: (name, term) for name, term in key.pairs if isinstance(name, Const)}
+    kind = terms.get("type")
+    if kind is None or not isinstance(kind[1], Const) or kind[1].value != "limit":
+        return
+    members = {name: literal(term) for name, (_, term) in terms.items() if name not in _MEANS}
+    known = {name: value for name, value in members.items() if value is not _VARIES}
+    for member, what, mend in complaints(known, True):
+        yield _at(terms[member][0], f"{what}: the exchange is denied", mend)
+    if len(terms) == len(key.pairs):
+        for member, what, mend in complaints(known, False):
+            if member not in members:
+                yield _at(key, f"{what}: the exchange is denied", mend)
+    if not stage_of(rule) and any("limit" not in able for able in supported.values()):
+        what = "this limit does not say for which stage it is: at stage response it denies the answer"
+        yield Remark("warning", CODE, what, "", 'add input.stage == "request" to the rule', *key.loc)
+
+
+def literal(term: Term) -> Any:
+    """The value of a term that is written out; another object, equal to nothing, for one that is computed."""
+    if isinstance(term, Const):
+        return term.value
+    if isinstance(term, Array):
+        items = [literal(item) for item in term.items]
+        return _VARIES if _VARIES in items else items
+    if isinstance(term, Object):
+        pairs = [(literal(name), literal(value)) for name, value in term.pairs]
+        computed = any(_VARIES in pair or not isinstance(pair[0], str) for pair in pairs)
+        return _VARIES if computed else dict(pairs)
+    return _VARIES
 
 
 def stage_of(rule: Rule) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import re2
@@ -12,168 +11,188 @@ import re2
 from guard import rego
 from guard.errors import ConfigError
 from guard.policy.bundle import Bundle
-from guard.policy.cases import with_cases
+from guard.policy.cases import Test, prepared
+from guard.policy.coverage import Coverage, coverage_of
 from guard.policy.embedded import MAX_STEPS, compile_bundle
-from guard.rego.nodes import Module
-from guard.rego.parser import parse_module
+from guard.rego.stops import Stop
 
 Outcome = Literal["PASS", "FAIL", "ERROR", "SKIPPED"]
-_SECONDS: Final = 10.0
+SECONDS: Final = 5.0
+"""How long one test may take, as in ``opa test``."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What ended a test with an error. ``code`` is OPA's; ``row`` is 0 where no place is known."""
+
+    code: str
+    message: str
+    file: str = ""
+    row: int = 0
+    col: int = 0
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A case of a test: its name (several parts, where the head has several variables), whether it held, and where its
+    body ended if not."""
+
+    name: tuple[str, ...]
+    passed: bool
+    stops: tuple[Stop, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One test. ``detail`` says where a failing test stopped; ``cases`` are those of a test with cases by name."""
+    """One test.
+
+    ``detail`` says in one line why it did not pass, ``stops`` where its body ended. A test with cases by name has
+    ``cases``. ``output`` is what it printed.
+    """
 
     name: str
     file: str
     row: int
     col: int
     outcome: Outcome
-    duration_us: int
+    duration_ns: int = 0
     detail: str = ""
-    cases: Mapping[str, bool] = {}
-
-
-class Covered(msgspec.Struct, frozen=True):
-    """Which heads of rules and lines of bodies no test reached, by file, and the share of those reached in percent."""
-
-    missed: Mapping[str, tuple[int, ...]]
-    percent: float
+    problem: Problem | None = None
+    stops: tuple[Stop, ...] = ()
+    cases: tuple[Case, ...] = ()
+    output: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):
     """All results, in the order of files and lines."""
 
     results: tuple[Result, ...]
-    coverage: Covered | None = None
+    coverage: Coverage | None = None
 
     @property
     def ok(self) -> bool:
-        """Something was tested and nothing failed."""
-        return bool(self.results) and all(result.outcome in {"PASS", "SKIPPED"} for result in self.results)
+        """Nothing failed."""
+        return all(result.outcome in {"PASS", "SKIPPED"} for result in self.results)
 
     def counts(self) -> dict[Outcome, int]:
         """How many tests had each outcome."""
         outcomes: tuple[Outcome, ...] = ("PASS", "FAIL", "ERROR", "SKIPPED")
         return {outcome: sum(result.outcome == outcome for result in self.results) for outcome in outcomes}
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        found: dict[str, Any] = {"ok": self.ok, "counts": self.counts(), "results": msgspec.to_builtins(self.results)}
-        if self.coverage is not None:
-            found["coverage"] = msgspec.to_builtins(self.coverage)
-        return found
+
+class _Run(NamedTuple):
+    """What every test of a run shares."""
+
+    program: rego.Program
+    seconds: float
+
+    def limits(self) -> dict[str, Any]:
+        """The bounds of one evaluation that begins now."""
+        return {"max_steps": MAX_STEPS, "deadline": time.monotonic() + self.seconds}
 
 
-def run_tests(bundle: Bundle, *, pattern: str = "", coverage: bool = False, seconds: float = _SECONDS) -> Report:
+def run_tests(bundle: Bundle, *, pattern: str = "", coverage: bool = False, seconds: float = SECONDS) -> Report:
     """Run every test rule of the bundle.
 
     A test passes if its value is true, or, for a test with cases by name, if every case is. ``pattern`` (RE2) picks
-    tests by their full name; each may take ``seconds``. Raises ``PolicyInvalid`` if modules and tests do not compile
-    together, ``ConfigError`` if the pattern is none.
+    tests by their full name; each may take ``seconds``. A test that fails is run once more, watched, to tell where it
+    ended. Raises ``PolicyInvalid`` if modules and tests do not compile together, ``ConfigError`` if the pattern is
+    none.
     """
     try:
         wanted = re2.compile(pattern) if pattern else None
     except re2.error as error:
-        raise ConfigError("the pattern is no regular expression", where=pattern, mend="see RE2's syntax") from error
-    tests = bundle.tests
-    modules, names = with_cases(tests)
-    program = compile_bundle({**bundle.modules, **modules}, bundle.data)
-    chosen = [t for t in program.tests if t.file in tests and (wanted is None or wanted.search(t.path))]
-    reached: set[tuple[str, int]] = set()
-    results = []
-    for test in sorted(chosen, key=lambda t: (t.file, t.row)):
-        result = _skipped(test) if test.todo else _run(program, test, tests, names.get(test.path), seconds)
-        results.append(result)
-        if coverage and not test.todo:
-            reached |= _reached(program, test, seconds)
-    return Report(tuple(results), _covered(bundle, reached) if coverage else None)
-
-
-def _skipped(test: rego.TestRule) -> Result:
-    return Result(name=test.path, file=test.file, row=test.row, col=test.col, outcome="SKIPPED", duration_us=0)
-
-
-def _run(
-    program: rego.Program, test: rego.TestRule, sources: Mapping[str, str], names: str | None, seconds: float
-) -> Result:
-    started = time.perf_counter_ns()
-    limits: dict[str, Any] = {"max_steps": MAX_STEPS, "deadline": time.monotonic() + seconds}
-    cases: dict[str, bool] = {}
-    detail = ""
-    outcome: Outcome = "FAIL"
-    try:
-        value = program.eval(test.path, {}, **limits)
-        if names is not None:
-            due: Any = program.eval(names, {}, **limits)
-            held = value if isinstance(value, dict) else {}
-            cases = {str(name): held.get(str(name)) is True for name in due}
-    except rego.RegoError as error:
-        outcome, detail = "ERROR", str(error)
-    else:
-        if value is True or (cases and all(cases.values())):
-            outcome = "PASS"
-        elif names is not None and not cases:
-            detail = f"{test.file}:{test.row}: the test has no cases"
-        elif value is rego.UNDEFINED:
-            detail = _where(program, test, sources, seconds)
-        elif not cases:
-            detail = f"{test.file}:{test.row}: the value is not true"
-    return Result(
-        name=test.path,
-        file=test.file,
-        row=test.row,
-        col=test.col,
-        outcome=outcome,
-        duration_us=(time.perf_counter_ns() - started) // 1000,
-        detail=detail,
-        cases=cases,
+        mend = "correct it; the syntax is that of https://github.com/google/re2/wiki/Syntax"
+        raise ConfigError(f"the pattern is no regular expression: {error}", where=pattern, mend=mend) from error
+    own = {file: source for file, source in bundle.modules.items() if file in bundle.own}
+    modules, tests = prepared({**own, **bundle.tests})
+    run = _Run(compile_bundle({**bundle.modules, **modules}, bundle.data), seconds)
+    chosen = [test for test in tests if wanted is None or wanted.search(test.name)]
+    results = tuple(_untried(test, "SKIPPED") if test.todo else _result(run, test) for test in chosen)
+    if not coverage:
+        return Report(results)
+    reached = set[rego.Location]().union(
+        *[_reached(run, test) for test in chosen if not test.todo and not test.function]
     )
+    return Report(results, coverage_of(own, reached))
 
 
-def _where(program: rego.Program, test: rego.TestRule, sources: Mapping[str, str], seconds: float) -> str:
-    """The last line that the test reached: there it stopped."""
-    after = min((h.row for h in program.rule_heads() if h.file == test.file and h.row > test.row), default=None)
-    rows = [
-        row
-        for file, row in _reached(program, test, seconds)
-        if file == test.file and row >= test.row and (after is None or row < after)
-    ]
-    row = max(rows, default=test.row)
-    line = sources[test.file].split("\n")[row - 1].strip()
-    return f"{test.file}:{row}: not true: {line}"
+def _untried(test: Test, outcome: Outcome) -> Result:
+    return Result(name=test.name, file=test.file, row=test.row, col=test.col, outcome=outcome)
 
 
-def _reached(program: rego.Program, test: rego.TestRule, seconds: float) -> frozenset[tuple[str, int]]:
+def _result(run: _Run, test: Test) -> Result:
+    if test.function:
+        what = "a test takes no arguments: nothing calls it"
+        problem = Problem("rego_type_error", what, test.file, test.row, test.col)
+        detail = f"{test.file}:{test.row}: {what}"
+        return msgspec.structs.replace(_untried(test, "ERROR"), detail=detail, problem=problem)
+    output: list[str] = []
+    started = time.perf_counter_ns()
+    result = _untried(test, "ERROR")
     try:
-        trace = program.trace(test.path, {}, max_steps=MAX_STEPS, deadline=time.monotonic() + seconds)
+        value = run.program.eval(test.path, {}, **run.limits(), print_hook=output.append)
+        taken = time.perf_counter_ns() - started
+        found = _verdict(run, test, value)
+    except rego.RegoError as error:
+        taken = time.perf_counter_ns() - started
+        found = {"detail": str(error), "problem": _problem(error)}
+    return msgspec.structs.replace(result, **found, duration_ns=taken, output=tuple(output))
+
+
+def _problem(error: rego.RegoError) -> Problem:
+    if isinstance(error, rego.EvalError):
+        return Problem(error.code, error.message, *error.location)
+    return Problem("eval_internal_error", str(error))
+
+
+def _verdict(run: _Run, test: Test, value: Any) -> dict[str, Any]:
+    """Outcome and reasons of a test that was evaluated to an end."""
+    if test.cases:
+        return _cases(run, test, value)
+    if value is True:
+        return {"outcome": "PASS"}
+    if value is rego.UNDEFINED:
+        stops = run.program.watch(test.path, {}, **run.limits()).of(test.path)
+        return {"outcome": "FAIL", "detail": headline(stops[0]) if stops else "undefined", "stops": stops}
+    detail = f"{test.file}:{test.row}: the value is {rego.compact(value)}, not true"
+    return {"outcome": "FAIL", "detail": detail}
+
+
+def _cases(run: _Run, test: Test, value: Any) -> dict[str, Any]:
+    due: Any = run.program.eval(test.cases, {}, **run.limits())
+    if not due:
+        return {"outcome": "FAIL", "detail": f"{test.file}:{test.row}: the test has no cases"}
+    held = [_held(value, names) for names in due]
+    watched = None if all(held) else run.program.watch(test.path, {}, **run.limits())
+    cases = []
+    for names, passed in zip(due, held, strict=True):
+        where = dict(zip(test.variables, names, strict=True))
+        stops = () if passed or watched is None else watched.of(test.path, where)
+        cases.append(Case(tuple(map(_key, names)), passed, stops))
+    if watched is None:
+        return {"outcome": "PASS", "cases": tuple(cases)}
+    failed = [".".join(case.name) for case in cases if not case.passed]
+    detail = f"{test.file}:{test.row}: {len(failed)} of {len(cases)} cases failed: {', '.join(failed)}"
+    return {"outcome": "FAIL", "detail": detail, "cases": tuple(cases)}
+
+
+def _held(value: Any, names: list[Any]) -> bool:
+    """Whether the value of a test has ``true`` for a case."""
+    for name in names:
+        value = value.get(_key(name)) if isinstance(value, dict) else None
+    return value is True
+
+
+def _key(name: Any) -> str:
+    return name if isinstance(name, str) else rego.compact(name)
+
+
+def headline(stop: Stop) -> str:
+    """``file:row: undefined: expression`` or ``file:row: not true: expression``."""
+    what = "undefined" if any(not operand.values for operand in stop.operands) else "not true"
+    return f"{stop.file}:{stop.row}: {what}: {stop.text}"
+
+
+def _reached(run: _Run, test: Test) -> frozenset[rego.Location]:
+    try:
+        return run.program.trace(test.path, {}, **run.limits()).places
     except rego.RegoError:
         return frozenset()
-    return trace.lines
-
-
-def _covered(bundle: Bundle, reached: set[tuple[str, int]]) -> Covered:
-    """Against the lines that can be reached: heads of rules and expressions of their bodies."""
-    missed: dict[str, tuple[int, ...]] = {}
-    total = 0
-    for file, source in bundle.modules.items():
-        if file not in bundle.own:
-            continue
-        lines = _lines(parse_module(file, source, rego.Capabilities().future_keywords))
-        total += len(lines)
-        if left := sorted(row for row in lines if (file, row) not in reached):
-            missed[file] = tuple(left)
-    left_out = sum(map(len, missed.values()))
-    return Covered(missed, 100.0 if not total else round(100 * (total - left_out) / total, 1))
-
-
-def _lines(module: Module) -> set[int]:
-    rows: set[int] = set()
-    rules = list(module.rules)
-    while rules:
-        rule = rules.pop()
-        if rule.orelse is not None:
-            rules.append(rule.orelse)
-        rows.add(rule.loc.row)
-        rows |= {expression.loc.row for expression in rule.body if expression.loc.row}
-    return rows

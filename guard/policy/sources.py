@@ -11,6 +11,7 @@ import yaml
 
 from guard.errors import Diagnostic
 from guard.policy.metadata import CODE
+from guard.policy.yaml_data import load_yaml
 
 SHIPPED: Final = "shipped"
 _DATA_FILES: Final = frozenset({"data.json", "data.yaml", "data.yml"})
@@ -19,7 +20,8 @@ _LARGEST_BYTES: Final = 8 * 2**20
 
 
 class Sources:
-    """Gathers files. ``canonical`` has each module's machine-independent name beside its text, for the digest."""
+    """Gathers files. ``canonical`` has each module's machine-independent name beside its text, for the digest;
+    ``added`` has what each data file adds to ``data``."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         """``data`` is what stands before any file is read; it is copied."""
@@ -28,6 +30,7 @@ class Sources:
         self.own: set[str] = set()
         self.canonical: list[tuple[str, str]] = []
         self.diagnostics: list[Diagnostic] = []
+        self.added: list[tuple[str, Any]] = []
         self.data: dict[str, Any] = {"guard": {}}
         self._seen: set[Path] = set()
         self._roots = 0
@@ -40,9 +43,9 @@ class Sources:
     def read(self, root: Path, *, own: bool) -> None:
         """Take in a directory or a file; of what came with the guard (not ``own``), no tests."""
         number, self._roots = self._roots, self._roots + 1
-        label = _label(root) if own else SHIPPED
+        label = label_of(root) if own else SHIPPED
         for path, relative in self._files(root):
-            test = relative.name.endswith(_TESTS)
+            test = is_test(relative.name)
             if path.resolve() in self._seen or (test and not own):
                 continue
             self._seen.add(path.resolve())
@@ -51,17 +54,36 @@ class Sources:
                 self._wrong("another file has the same name; rename its directory", name)
                 continue
             text = self._text(path, name)
-            if text is None:
+            if text is not None:
+                self._take(name, number, relative, text, own=own)
+
+    def read_files(self, label: str, files: Mapping[str, bytes]) -> None:
+        """Take in the policy and data files of a bundle, all of them its author's. ``label`` stands before their names
+        in places and errors."""
+        number, self._roots = self._roots, self._roots + 1
+        for path in sorted(files):
+            relative, name = PurePosixPath(path), f"{label}/{path}"
+            if not is_policy(path):
                 continue
-            if own:
-                self.own.add(name)
-            if relative.suffix != ".rego":
-                self._merge(self.data, _nested(relative.parent.parts, self._parsed(name, text)), name)
-            elif test:
-                self.tests[name] = text
-            else:
-                self.modules[name] = text
-                self.canonical.append((f"{number}/{relative}", text))
+            try:
+                text = files[path].decode("utf-8")
+            except UnicodeDecodeError:
+                self._wrong("the file is not UTF-8", name)
+                continue
+            self._take(name, number, relative, text, own=True)
+
+    def _take(self, name: str, number: int, relative: PurePosixPath, text: str, *, own: bool) -> None:
+        if own:
+            self.own.add(name)
+        if relative.suffix != ".rego":
+            value = _nested(relative.parent.parts, self._parsed(name, text))
+            self._merge(self.data, value, name)
+            self.added.append((name, value))
+        elif is_test(relative.name):
+            self.tests[name] = text
+        else:
+            self.modules[name] = text
+            self.canonical.append((f"{number}/{relative}", text))
 
     def _wrong(self, what: str, file: str, row: int = 0) -> None:
         self.diagnostics.append(Diagnostic(CODE, what, file, row, 1 if row else 0))
@@ -77,7 +99,7 @@ class Sources:
         for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).as_posix()):
             relative = PurePosixPath(path.relative_to(root).as_posix())
             hidden = any(part.startswith(".") for part in relative.parts)
-            if not hidden and (path.suffix == ".rego" or path.name in _DATA_FILES) and path.is_file():
+            if not hidden and is_policy(path.name) and path.is_file():
                 yield path, relative
 
     def _text(self, path: Path, name: str) -> str | None:
@@ -95,7 +117,7 @@ class Sources:
             if name.endswith(".json"):
                 return json.loads(text, parse_constant=_no_number)
             # Through JSON: a date or a key that is no string would be read differently by each engine.
-            return json.loads(json.dumps(yaml.safe_load(text), allow_nan=False))
+            return json.loads(json.dumps(load_yaml(text), allow_nan=False))
         except (ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
             row = getattr(error, "lineno", 0) or getattr(getattr(error, "problem_mark", None), "line", -1) + 1
             self._wrong(f"the data cannot be read: {type(error).__name__}", name, row)
@@ -115,7 +137,17 @@ class Sources:
                 self._wrong(f"{path}.{key} is set in two places", name)
 
 
-def _label(directory: Path) -> str:
+def is_policy(name: str) -> bool:
+    """Whether a file of this name is Rego or data."""
+    return name.endswith(".rego") or PurePosixPath(name).name in _DATA_FILES
+
+
+def is_test(name: str) -> bool:
+    """Whether a file of this name holds tests."""
+    return name.endswith(_TESTS)
+
+
+def label_of(directory: Path) -> str:
     """How a directory is called in places and errors: from where the process runs, if it lies below."""
     absolute = directory.absolute()
     return (absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute).as_posix()

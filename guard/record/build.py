@@ -12,7 +12,8 @@ from typing import Any
 from guard.keyed import KeyedHash
 from guard.record import parts
 from guard.record.ids import new_id
-from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, PassedBody, Standing, digest_of
+from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, PassedBody, Spent, Standing, digest_of
+from guard.record.shadow import shadow
 from guard.types import Decision, DecisionRecord, DetectorOutcome, Mode, Principal
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ContentHasher",
     "ObligationResult",
     "PassedBody",
+    "Spent",
     "Standing",
     "config_record",
     "decision_record",
@@ -85,7 +87,7 @@ def decision_record(
         "why": parts.reasons(decision.reasons),
         "would_deny": parts.reasons(decision.would_deny),
         "obligations": parts.duties(decision, obligations),
-        "policy": parts.policy(decision.engine, entrypoint),
+        "policy": parts.policy(decision.engine, entrypoint, decision.engine_decision_id),
         "policy_input": None if policy_input is None else dict(policy_input),
         "detectors": parts.detectors(detectors),
         "redactions": parts.counts(redactions),
@@ -95,6 +97,7 @@ def decision_record(
         "config_digest": config_digest,
         "duration_us": decision.duration_us,
         "connection": connection,
+        **shadow(decision),
     }
 
 
@@ -116,6 +119,7 @@ def outcome_record(
     response_body: bytes | BodyDigest | None = None,
     passed: PassedBody | None = None,
     unread: str | None = None,
+    spent: Spent | None = None,
 ) -> DecisionRecord:
     """The ``outcome`` record: what became of the request of the ``decision`` record ``decision_ref``.
 
@@ -123,7 +127,8 @@ def outcome_record(
     the answer in order, ``policy_input`` the Document of the last. ``aborted`` is ``None`` for an answer that went out
     whole, else why not, in one word. ``redactions`` counts what was rewritten in the answer, ``restored`` the
     placeholders put back, ``size_bytes`` what was sent, ``passed`` what of a large request body the app was given.
-    ``unread`` is why the answer was not inspected, where none of it was.
+    ``unread`` is why the answer was not inspected, where none of it was. ``spent`` are the tokens of a call that counts
+    against a limit.
     """
     return {
         "kind": "outcome",
@@ -141,6 +146,7 @@ def outcome_record(
         "coverage": parts.coverage(policy_input, (unread, "") if unread else None),
         "duration_us": duration_us,
         **parts.passed(passed),
+        **parts.spent(spent),
     }
 
 

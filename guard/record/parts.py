@@ -11,6 +11,8 @@ import msgspec
 
 from guard.keyed import KeyedHash
 from guard.record.canonical import MAX_INTEGER
+from guard.record.schema import MAX_FIRED, MAX_READS
+from guard.record.shadow import shadow
 from guard.types import Decision, DetectorInfo, DetectorOutcome, EngineInfo, Obligation, Principal, Reason
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
@@ -25,6 +27,7 @@ _COMPONENTS: Final = {
     "log_locked": "log",
     "log_tampered": "log",
     "engine_unavailable": "policy",
+    "policies_unexpected": "policy",
     "policy_timeout": "policy",
     "policy_error": "policy",
     "policy_undefined": "policy",
@@ -77,6 +80,15 @@ def digest_of(data: bytes, keyed: KeyedHash) -> BodyDigest:
     return hasher.finish()
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """The tokens of a call: what was taken before it, what it used, and who says so: ``provider``, ``estimate``, or
+    ``reserved`` where nobody could."""
+
+    reserved: int
+    used: int
+    source: str
+
+
 class ObligationResult(msgspec.Struct, frozen=True):
     """What became of an obligation: ``pending``, ``done``, ``armed`` (for the answer) or ``failed``; and how often."""
 
@@ -89,16 +101,20 @@ class Standing(msgspec.Struct, frozen=True):
     """A configuration with what was built from it, as ``open`` and ``config`` records name it.
 
     ``config_digest`` is the SHA-256 of the effective configuration in hex, ``""`` where there is none to name.
+    ``candidate`` has the policies in shadow, ``None`` where there are none.
     """
 
     config_digest: str = ""
     engine: EngineInfo | None = None
     entrypoint: str = ""
     detectors: tuple[DetectorInfo, ...] = ()
+    candidate: EngineInfo | None = None
+    candidate_entrypoint: str = ""
 
 
 def standing(standing: Standing) -> dict[str, Any]:
     """A configuration and what was built from it."""
+    candidate = standing.candidate
     return {
         "config_digest": standing.config_digest,
         "policy": policy(standing.engine, standing.entrypoint),
@@ -106,6 +122,7 @@ def standing(standing: Standing) -> dict[str, Any]:
             {"name": detector.name, "version": detector.version, "digest": detector.digest}
             for detector in standing.detectors
         ],
+        **({"candidate": policy(candidate, standing.candidate_entrypoint)} if candidate else {}),
     }
 
 
@@ -162,6 +179,8 @@ def reasons(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
             "pointers_total": len(reason.pointers),
             "remediation": _text(reason.remediation),
             "location": None if reason.location is None else str(reason.location),
+            "fired": [str(location) for location in reason.fired[:MAX_FIRED]],
+            "reads": _reads(reason.reads),
         }
         for reason in reasons[:MAX_REASONS]
     ] + _cut(len(reasons) - MAX_REASONS)
@@ -183,8 +202,15 @@ def _cut(more: int) -> list[dict[str, Any]]:
             "pointers_total": 0,
             "remediation": "",
             "location": None,
+            "fired": [],
+            "reads": [],
         }
     ]
+
+
+def _reads(paths: Sequence[str]) -> list[str]:
+    """At most ``MAX_READS``; the last one says that more were left out."""
+    return list(paths) if len(paths) <= MAX_READS else [*paths[: MAX_READS - 1], "…"]
 
 
 def duties(decision: Decision, results: Sequence[ObligationResult]) -> list[dict[str, Any]]:
@@ -197,6 +223,7 @@ def duties(decision: Decision, results: Sequence[ObligationResult]) -> list[dict
             "params": {key: _plain(value) for key, value in result.obligation.params.items() if key.isascii()},
             "result": result.result,
             "count": result.count,
+            "location": None if result.obligation.location is None else str(result.obligation.location),
         }
         for result in done
     ]
@@ -215,8 +242,8 @@ def _plain(value: Any) -> Any:
     return repr(value)
 
 
-def policy(engine: EngineInfo | None, entrypoint: str) -> dict[str, Any] | None:
-    """Which engine decided."""
+def policy(engine: EngineInfo | None, entrypoint: str, decision_id: str = "") -> dict[str, Any] | None:
+    """Which engine decided, and by which name it logged that itself."""
     if engine is None:
         return None
     return {
@@ -225,6 +252,7 @@ def policy(engine: EngineInfo | None, entrypoint: str) -> dict[str, Any] | None:
         "revision": engine.revision,
         "digest": engine.digest,
         "entrypoint": entrypoint,
+        **({"decision_id": decision_id} if decision_id else {}),
     }
 
 
@@ -256,6 +284,11 @@ def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | 
         hasher.update(body)
         body = hasher.finish()
     return {"digest": body.digest, "bytes": body.size_bytes}
+
+
+def spent(tokens: Spent | None) -> dict[str, Any]:
+    """The member that tells what a call used; none where no limit counts it."""
+    return {} if tokens is None else {"tokens": msgspec.structs.asdict(tokens)}
 
 
 def passed(body: PassedBody | None) -> dict[str, Any]:
@@ -294,8 +327,9 @@ def stage_decision(decision: Decision, entrypoint: str) -> dict[str, Any]:
         "why": reasons(decision.reasons),
         "would_deny": reasons(decision.would_deny),
         "obligations": duties(decision, ()),
-        "policy": policy(decision.engine, entrypoint),
+        "policy": policy(decision.engine, entrypoint, decision.engine_decision_id),
         "duration_us": decision.duration_us,
+        **shadow(decision),
     }
 
 

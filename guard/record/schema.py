@@ -11,7 +11,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from guard.record.canonical import NotCanonical
+from guard.record.shadow import ShadowPart
 
+MAX_FIRED: Final = 8
+MAX_READS: Final = 24
 Natural = Annotated[int, Meta(ge=0)]
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -62,7 +65,11 @@ class Ruling(_Part, frozen=True):
 
 
 class Why(_Part, frozen=True):
-    """One reason. ``pointers_total`` counts what ``pointers`` may have cut."""
+    """One reason. ``pointers_total`` counts what ``pointers`` may have cut.
+
+    ``fired`` are the places (``file:row``) of the bodies that held for it, its own first; ``reads`` are the places of
+    the policy input and of the policies' data that they may have read, without values.
+    """
 
     code: str
     rule: str | None
@@ -73,26 +80,31 @@ class Why(_Part, frozen=True):
     pointers_total: Natural
     remediation: str
     location: str | None
+    fired: Annotated[list[str], Meta(max_length=MAX_FIRED)] = []
+    reads: Annotated[list[str], Meta(max_length=MAX_READS)] = []
 
 
 class Duty(_Part, frozen=True):
-    """One obligation and what became of it."""
+    """One obligation and what became of it. ``location`` is where its rule stands (``file:row``)."""
 
     type: str
     rule: str
     params: dict[str, Any]
     result: Literal["pending", "done", "armed", "failed"]
     count: Natural
+    location: str | None = None
 
 
 class Policy(_Part, frozen=True):
-    """Which engine decided, from which policies."""
+    """Which engine decided, from which policies. ``decision_id`` is the name of the decision in OPA's own log, where it
+    keeps one."""
 
     engine: str
     version: str
     revision: str
     digest: str
     entrypoint: str
+    decision_id: Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,64}$")] | UnsetType = UNSET
 
 
 class DetectorName(_Part, frozen=True):
@@ -104,11 +116,13 @@ class DetectorName(_Part, frozen=True):
 
 
 class StandingPart(_Part, frozen=True):
-    """A configuration with what was built from it. ``policy`` is null where nobody told."""
+    """A configuration with what was built from it. ``policy`` is null where nobody told; ``candidate`` stands
+    only where policies are in shadow."""
 
     config_digest: str
     policy: Policy | None
     detectors: list[DetectorName]
+    candidate: Policy | UnsetType = UNSET
 
 
 class ReloadError(_Part, frozen=True):
@@ -141,6 +155,14 @@ class PassedPart(_Part, frozen=True):
     digest: Keyed | None
     bytes: Natural
     whole: bool
+
+
+class SpentPart(_Part, frozen=True):
+    """The tokens of a call that counts against a limit. ``source`` says who counted them."""
+
+    reserved: Natural
+    used: Natural
+    source: Literal["provider", "estimate", "reserved"]
 
 
 class SkippedPart(_Part, frozen=True):
@@ -183,6 +205,7 @@ class StageDecision(_Part, frozen=True):
     policy: Policy | None
     duration_us: Natural
     fail: Fail | None = None
+    shadow: ShadowPart | UnsetType = UNSET
 
 
 class Software(_Part, frozen=True):
@@ -219,6 +242,7 @@ class OpenRecord(Record, frozen=True, tag="open"):
     resumed_at: Natural
     policy: Policy | None = None
     detectors: list[DetectorName] = []
+    candidate: Policy | UnsetType = UNSET
     reopened: bool = False
 
 
@@ -279,10 +303,12 @@ class DecisionEntry(Record, frozen=True, tag="decision"):
     config_digest: str
     duration_us: Natural
     connection: Identifier | None = None
+    shadow: ShadowPart | UnsetType = UNSET
 
 
 class OutcomeEntry(Record, frozen=True, tag="outcome"):
-    """What became of a decided request. ``request_content`` stands only where its body was too large to be held."""
+    """What became of a decided request. ``request_content`` stands only where its body was too large to be held,
+    ``tokens`` only where a limit counts them."""
 
     decision_ref: Identifier
     status: int | None
@@ -298,6 +324,7 @@ class OutcomeEntry(Record, frozen=True, tag="outcome"):
     coverage: Inspected
     duration_us: Natural
     request_content: PassedPart | None = None
+    tokens: SpentPart | None = None
 
 
 OWN_KINDS: Final = frozenset({"open", "close", "heartbeat", "recovery"})

@@ -36,6 +36,10 @@ def bounded(record: dict[str, Any]) -> bytes:
         return line
     record = {key: dict(value) if isinstance(value, dict) else value for key, value in record.items()}
     dropped: set[str] = set()
+    # What only watches goes first: it must not cost the verdict that holds a single part.
+    if _without_shadow(record):
+        dropped.add("shadow")
+        line = canonical({**record, "truncated": True, "dropped": sorted(dropped)})
     while len(line) > MAX_RECORD_BYTES:
         holder, path = _largest(record)
         part = holder[path[-1]]
@@ -46,6 +50,17 @@ def bounded(record: dict[str, Any]) -> bytes:
         dropped.add(".".join(path))
         line = canonical({**record, "truncated": True, "dropped": sorted(dropped)})
     return line
+
+
+def _without_shadow(record: dict[str, Any]) -> bool:
+    """Whether there was anything of the candidate policies in it; there is not any more."""
+    found = record.pop("shadow", None) is not None
+    if any("shadow" in verdict for verdict in record.get("decisions", ())):
+        record["decisions"] = [
+            {key: value for key, value in verdict.items() if key != "shadow"} for verdict in record["decisions"]
+        ]
+        found = True
+    return found
 
 
 def _largest(record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

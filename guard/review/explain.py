@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from guard.review.query import Exchange
+from guard.review.shadow import sentence, verdicts_of
 from guard.types import DecisionRecord
 
 _SHOWN: Final = 8
@@ -39,7 +40,8 @@ def explain(exchange: Exchange) -> list[Section]:
         Section("Who", _who(decision["who"])),
         Section("What", _what(decision)),
         Section("Why", [sentence for why in decision["why"] for sentence in _why(why)]),
-        Section("Would deny", [sentence for why in decision["would_deny"] for sentence in _why(why)]),
+        Section("Would deny", _would_deny(decision, outcome)),
+        Section("Candidate", _candidate(decision, outcome)),
         Section("Found", _found(decision["policy_input"])),
         Section("Not inspected", _not_inspected(decision["coverage"])),
         Section("Done", _done(decision)),
@@ -56,8 +58,9 @@ def explain_reload(record: DecisionRecord) -> list[Section]:
     decides = "goes on deciding" if error else "decided before"
     sections = [
         Section("Reload", _reload(error)),
-        Section("Before", [f"{sentence[:-1]} {decides}." for sentence in _standing(before)]),
+        Section("Before", [f"{said[:-1]} {decides}." for said in _standing(before)]),
         Section("After", [] if after is None else _standing(after)),
+        Section("Candidate", _candidates(before, after)),
         Section("Detectors", _detectors(before, after)),
         Section("Record", [f"Record {record['seq']} of {record['origin']}, {when(record)}."]),
     ]
@@ -70,7 +73,9 @@ def reload_summary(record: DecisionRecord) -> list[str]:
     if error:
         return ["refused", error["code"], error["where"], f"still {_revision(before)}"]
     changed = "" if before["config_digest"] == after["config_digest"] else "configuration changed"
-    return ["applied", f"{_revision(before)} -> {_revision(after)}", changed]
+    had, has = _candidate_revision(before), _candidate_revision(after)
+    candidate = "" if had == has else f"candidate {had} -> {has}"
+    return ["applied", f"{_revision(before)} -> {_revision(after)}", candidate, changed]
 
 
 def _reload(error: Mapping[str, Any] | None) -> list[str]:
@@ -91,6 +96,19 @@ def _standing(standing: Mapping[str, Any]) -> list[str]:
 def _revision(standing: Mapping[str, Any]) -> str:
     policy = standing["policy"]
     return str(policy["revision"] or "unknown") if policy else "none"
+
+
+def _candidates(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
+    """Which policies were in shadow, and which are now."""
+    had, has = _candidate_revision(before), _candidate_revision(before if after is None else after)
+    if had == has:
+        return [] if had == "none" else [f"{had}, in shadow."]
+    return [f"{had} before, {has} from here on, in shadow."]
+
+
+def _candidate_revision(standing: Mapping[str, Any]) -> str:
+    candidate = standing.get("candidate")
+    return str(candidate["revision"]) if candidate else "none"
 
 
 def _detectors(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
@@ -163,6 +181,22 @@ def _why(why: Mapping[str, Any]) -> list[str]:
     if why["location"]:
         said.append(f"The rule stands in {why['location']}.")
     return said
+
+
+def _would_deny(decision: DecisionRecord, outcome: DecisionRecord | None) -> list[str]:
+    """What rules in shadow mode said of the request, then of the answer."""
+    of_request = [sentence for why in decision["would_deny"] for sentence in _why(why)]
+    verdicts = outcome["decisions"] if outcome else ()
+    of_answer = [sentence for verdict in verdicts for why in verdict["would_deny"] for sentence in _why(why)]
+    return of_request + [f"In the answer: {sentence}" for sentence in dict.fromkeys(of_answer)]
+
+
+def _candidate(decision: DecisionRecord, outcome: DecisionRecord | None) -> list[str]:
+    """What candidate policies would have done with the request, then with the answer."""
+    subject = "the message" if decision.get("connection") else "the request"
+    said = [sentence(verdict, subject) for verdict in verdicts_of(decision)]
+    said += [sentence(verdict, "the answer") for verdict in verdicts_of(outcome)] if outcome else []
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def _found(policy_input: Mapping[str, Any] | None) -> list[str]:

@@ -18,6 +18,7 @@ import msgspec
 from guard.errors import GuardError
 from guard.record.segment import list_segments, read_batches
 from guard.record.verify import find_origins
+from guard.review.shadow import differs, rules_in_shadow
 from guard.types import DecisionRecord
 
 LAST: Final = "last"
@@ -34,13 +35,15 @@ class RecordNotFound(GuardError):
 class Filter(msgspec.Struct, frozen=True):
     """Which records are wanted; every condition that is given must hold.
 
-    ``effect`` looks at decisions and at the verdicts of outcomes, ``rule`` also at rules in shadow mode.
+    ``effect`` looks at decisions and at the verdicts of outcomes, ``rule`` also at rules in shadow mode and at those of
+    candidates. ``changed``: something in shadow would have decided otherwise.
     """
 
     effect: str | None = None
     rule: str | None = None
     kind: str | None = None
     id_prefix: str = ""
+    changed: bool = False
 
     def matches(self, record: DecisionRecord) -> bool:
         """Whether the record is wanted."""
@@ -50,7 +53,9 @@ class Filter(msgspec.Struct, frozen=True):
             return False
         if self.effect is not None and self.effect not in effects(record):
             return False
-        return self.rule is None or self.rule in rules(record)
+        if self.changed and not differs(record):
+            return False
+        return self.rule is None or self.rule in rules(record) or self.rule in rules_in_shadow(record)
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -215,10 +220,11 @@ def effects(record: DecisionRecord) -> set[str]:
     return {verdict["effect"] for verdict in record.get("decisions", ())}
 
 
-def rules(record: DecisionRecord) -> list[str]:
-    """The ids of the rules that spoke, enforced ones first, each once."""
+def rules(record: DecisionRecord, *, shadow: bool = True) -> list[str]:
+    """The ids of the rules that spoke, enforced ones first, each once; with ``shadow``, those in shadow mode, too."""
     verdicts = [record, *record.get("decisions", ())]
-    named = [why["rule"] for field in ("why", "would_deny") for verdict in verdicts for why in verdict.get(field, ())]
+    fields = ("why", "would_deny") if shadow else ("why",)
+    named = [why["rule"] for field in fields for verdict in verdicts for why in verdict.get(field, ())]
     return [rule for rule in dict.fromkeys(named) if rule]
 
 

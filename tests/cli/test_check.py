@@ -100,6 +100,10 @@ UNFIT = [  # guard.toml; level, where, what, mend
         "guard.toml:4 (policy.opa.ca_file)", "guard.toml holds no certificates in PEM", "in PEM",
     ),
     (
+        '[policy]\nengine = "opa"\n[policy.opa]\nclient_cert_file = "missing"\nurl = "https://opa"\n', "errors",
+        "guard.toml:4 (policy.opa.client_cert_file)", "missing cannot be read: No such file", "in PEM",
+    ),
+    (
         '[policy]\nengine = "opa"\n[policy.opa]\nurl = "http://user:hunter2@opa"\n', "warnings",
         "guard.toml:4 (policy.opa.url)", "the address holds credentials", "token_file",
     ),

@@ -302,8 +302,8 @@ async def test_an_engine_without_the_policies() -> None:
 @pytest.mark.anyio
 async def test_an_engine_with_other_policies_than_the_directories() -> None:
     """The review of the directories says nothing of what a server decides from another revision."""
-    held = {"digest": "0" * 64, "revision": "old"}
-    sent = {"result": held, "provenance": {"version": "1.10.0"}}
+    held = {"policy-guard": {"revision": f"old sha256:{'0' * 64}"}}
+    sent = {"result": {}, "provenance": {"version": "1.10.0", "bundles": held}}
     async with misbehaving(answer(json.dumps(sent).encode())) as server:
         checks = await asyncio.to_thread(asked, server.url)
     assert checks[-1].verdict == "warning"

@@ -17,7 +17,7 @@ def test_what_init_writes_passes_check_and_its_own_tests(
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
     written = {p.name for p in tmp_path.rglob("*") if p.is_file()}
-    assert written == {"guard.toml", "guard.schema.json", "example.rego", "example_test.rego"}
+    assert written == {"guard.toml", "guard.schema.json", "example.rego", "example_test.rego", "input.json"}
     assert main(["check"]) == 0
     said = capsys.readouterr().out
     assert "EX-001" in said

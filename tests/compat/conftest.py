@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeGuard
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.compat.fleet import AHEAD, Fleet, Running
 from tests.compat.matrix import CELLS, PAIRS, Pair
 from tests.components import require_package
 
+_HERE: Final = Path(__file__).parent
 WRITES = os.environ.get("GUARD_WRITE_COMPAT") == "1"
 SEEN = pytest.StashKey[page.Seen]()
 See = Callable[[str], None]
@@ -36,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cells: dict[pytest.Item, tuple[int, int]] = {}
     senseless = []
     for item in items:
-        if isinstance(item, pytest.Function) and "running" in item.fixturenames:
+        if _asks_a_pair(item):
             pair, cell = _pair(item), _cell(item)
             if pair.lacks(cell):
                 senseless.append(item)
@@ -45,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for index, item in zip(places, sorted(cells, key=cells.__getitem__), strict=True):
         items[index] = item
     items[:] = [item for item in items if item not in senseless]
+
+
+def _asks_a_pair(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    """The hook sees the tests of every folder, and one of another may use the word as well."""
+    return isinstance(item, pytest.Function) and item.path.parent == _HERE and "running" in item.fixturenames
 
 
 def _pair(item: pytest.Function) -> Pair:
@@ -60,8 +68,7 @@ def _cell(item: pytest.Function) -> str:
 @pytest.fixture(scope="session")
 def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The servers of the pairs that were selected."""
-    asked = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    pairs = dict.fromkeys(_pair(item) for item in asked if "running" in item.fixturenames)
+    pairs = dict.fromkeys(_pair(item) for item in request.session.items if _asks_a_pair(item))
     # Processes of xdist share the pairs among them: none starts what may be another's.
     ahead = 0 if hasattr(request.config, "workerinput") else AHEAD
     started = Fleet(list(pairs), tmp_path_factory.mktemp("compat"), ahead=ahead)

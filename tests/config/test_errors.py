@@ -118,7 +118,7 @@ WRONG = [  # guard.toml; row (and column) in it, what, mend where it is more tha
     (
         '[policy.opa]\nurl = "localhost:8181/v1"\n',
         ":2",
-        "policy.opa.url: must be http:// or https:// with host and port, without a path",
+        "policy.opa.url: must be http:// or https:// with host and port, without a path, or unix:///path/of/socket",
         "",
     ),
     ('[policy.opa]\ntoken = "s3cr3t"\n', ":2", "unknown key 'policy.opa.token'", "did you mean 'token_file'?"),

@@ -113,6 +113,13 @@ def test_facts_of_a_messages_request() -> None:
     assert facts.tool_calls == (Named("send", "/messages/0/content/0/name"),)
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_the_bound_on_an_answer_has_many_names(name: str) -> None:
+    """A call that no path announces states its bound as well, under the name that its API has for it."""
+    assert read_json({"model": "m", "input": "x", name: 77}).facts.max_tokens == 77
+    assert read_json({"model": "m", "messages": [], name: 77}, path=CHAT).facts.max_tokens == 77
+
+
 def test_facts_of_the_wrong_type_are_absent() -> None:
     """A model that is no string, a flag that is no boolean, a bound that is no integer say nothing."""
     facts = read_json({"model": 7, "messages": "x", "stream": "true", "max_tokens": 1e3}, path=CHAT).facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -189,3 +190,82 @@ def test_the_log_of_all_this_verifies_and_holds_no_value(app: GuardedApp, oai: o
     assert MAIL.encode() not in log
     assert SECRET.encode() not in log
     assert b"Write to" not in log
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+BUDGET = """package guard.rules.own
+
+# METADATA
+# title: Two requests an hour for each model
+# custom:
+#   id: OWN-001
+#   severity: low
+#   remediation: Come back later.
+#   mode: enforce
+obligations contains {
+	"id": "OWN-001",
+	"type": "limit",
+	"key": "model",
+	"budget": {"requests": 2},
+	"window": "%s",
+} if {
+	input.stage == "request"
+}
+"""
+
+
+def budgeted(guard_app: Guarded, tmp_path: Path, window: str) -> GuardedApp:
+    policies = tmp_path / f"policies-{window}"
+    policies.mkdir()
+    (policies / "own.rego").write_text(BUDGET % window)
+    return guard_app(**CONFIG, policy={"directories": (policies,)})
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_openai_raises_its_rate_limit_error(guard_app: Guarded, tmp_path: Path, streamed: bool) -> None:
+    """Past the budget: RateLimitError with code, rule and Retry-After, and a wait of an hour is not tried again."""
+    app = budgeted(guard_app, tmp_path, "1h")
+    with openai.OpenAI(base_url=f"{app.url}/v1", api_key="sk-none", max_retries=2) as client:
+        for _ in range(2):
+            client.chat.completions.create(model="small-1", messages=user("Why?"))
+        with pytest.raises(openai.RateLimitError) as raised:
+            client.chat.completions.create(model="small-1", messages=user("Why?"), stream=streamed)
+        client.chat.completions.create(model="small-2", messages=user("Why?"))
+    error = raised.value
+    assert (error.code, error.type) == ("rate_limit_exceeded", "rate_limit_exceeded")
+    assert "OWN-001" in str(error)
+    assert "Come back later." in str(error)
+    assert 3500 <= int(error.response.headers["retry-after"]) <= 3600
+    assert error.response.headers["x-should-retry"] == "false"
+    assert_denied(error, "OWN-001", status=429)
+    assert [d["decision"]["http_status"] for d in app.decisions()] == [None, None, 429, None]
+    assert len(app.received) == 3
+
+
+def test_anthropic_raises_its_rate_limit_error(guard_app: Guarded, tmp_path: Path) -> None:
+    """The same in Anthropic's shape."""
+    app = budgeted(guard_app, tmp_path, "1h")
+    with anthropic.Anthropic(base_url=app.url, api_key="none", max_retries=2) as client:
+        for _ in range(2):
+            client.messages.create(model="small-1", max_tokens=64, messages=user("Why?"))
+        with pytest.raises(anthropic.RateLimitError) as raised:
+            client.messages.create(model="small-1", max_tokens=64, messages=user("Why?"))
+    error = raised.value
+    assert error.body["error"]["type"] == "rate_limit_error"  # type: ignore[index]
+    assert error.body["error"]["details"]["error_code"] == "rate_limit_exceeded"  # type: ignore[index]
+    assert int(error.response.headers["retry-after"]) >= 3500
+    assert_denied(error, "OWN-001", status=429)
+    assert len(app.decisions()) == 3
+
+
+def test_sdks_wait_as_they_are_told_and_get_through(guard_app: Guarded, tmp_path: Path) -> None:
+    """With a short window the client's own retries are enough: nobody sees an error, and each try is on record."""
+    app = budgeted(guard_app, tmp_path, "1s")
+    with openai.OpenAI(base_url=f"{app.url}/v1", api_key="sk-none", max_retries=5) as client:
+        for _ in range(4):
+            client.chat.completions.create(model="small-1", messages=user("Why?"))
+    assert len(app.received) == 4
+    statuses = [d["decision"]["http_status"] for d in app.decisions()]
+    assert statuses.count(None) == 4
+    assert set(statuses) <= {None, 429}

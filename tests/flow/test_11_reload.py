@@ -360,6 +360,7 @@ class Revision:
 
     def __init__(self, revision: str) -> None:
         self.revision = revision
+        self.left_out = None
 
 
 class Owner:

@@ -159,6 +159,8 @@ async def test_the_report_says_what_decides_and_how_the_log_fares(tmp_path: Path
         "reload": None,
         "log": {"writable": True, "queued": 3, "size": 4711, "checkpoint_age_seconds": 0.5, "error_code": ""},
         "engine": {"name": "scripted", "version": "1", "revision": "r1", "healthy": True},
+        "candidate": None,
+        "bundles": [],
         "detectors": [{"name": "words", "version": "1", "digest": "0" * 64}],
     }
     assert str(tmp_path).encode() not in (await guarded.call("GET", HEALTH)).body
@@ -334,11 +336,10 @@ async def test_a_real_guard_over_a_socket(tmp_path: Path) -> None:
     assert [record["kind"] for record in read_records(tmp_path / "state")] == ["open", "decision", "outcome", "close"]
 
 
-async def test_an_opa_server_that_went_away_and_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_opa_server_that_went_away_and_came_back(tmp_path: Path) -> None:
     """No request shows that it is back, for none is sent to what is not ready: the engine asks by itself."""
-    monkeypatch.setattr("guard.policy.opa._RECHECK_SECONDS", 0.01)
     url = free_url()
-    engine = OpaEngine(OpaConfig(url=url), "data.guard.decision")
+    engine = OpaEngine(OpaConfig(url=url, breaker_open_seconds=0.01), "data.guard.decision")
     runtime = Runtime(
         load_config(environ={}, state_directory=tmp_path, detectors={"enabled": (), "behaviour": None}),
         engine=engine,
@@ -361,7 +362,7 @@ async def test_an_opa_server_that_went_away_and_came_back(tmp_path: Path, monkey
             await engine.evaluate({}, deadline=time.monotonic() + PATIENCE_SECONDS)
         assert report(runtime).status == "failed"
     await runtime.stop()
-    assert engine._recheck is None
+    assert engine._watch is None
 
 
 async def test_a_silent_opa_server_is_out_of_reach() -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from guard.config import load_config
+from guard.health import report as health_report
 from guard.middleware import GuardMiddleware
 from guard.record.verify import verify
 from guard.runtime import Runtime
@@ -80,6 +81,12 @@ def opa(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process.wait(10)
 
 
+async def decides_again(rig: Rig) -> None:
+    """Wait until the guard has found by itself that the engine answers."""
+    while not health_report(rig.runtime).engine.healthy:  # type: ignore[union-attr]  # noqa: ASYNC110 - it asks by itself
+        await asyncio.sleep(0.01)
+
+
 async def test_an_opa_that_hangs_or_dies_under_load(tmp_path: Path, opa: Any) -> None:
     """Every request is answered: 503 with the reason where the route is closed, 200 where it fails open; and when the
     engine is back, so are the decisions."""
@@ -106,8 +113,13 @@ async def test_an_opa_that_hangs_or_dies_under_load(tmp_path: Path, opa: Any) ->
     async with asyncio.timeout(60):
         assert await load() == ({200}, {200})
         process.send_signal(signal.SIGSTOP)
-        assert await load() == ({"policy_timeout"}, {200})
+        found, opened_statuses = await load()
+        assert ("policy_timeout" in found, opened_statuses) == (True, {200})
+        # Who comes once the circuit breaker is open is refused without waiting.
+        assert found <= {"policy_timeout", "engine_unavailable"}
+        assert await load() == ({"engine_unavailable"}, {200})
         process.send_signal(signal.SIGCONT)
+        await decides_again(rig)
         assert await load() == ({200}, {200})
         process.kill()
         process.wait(10)

@@ -11,6 +11,7 @@ from tests.house.pages import written
 from tests.house.source import ROOT
 
 TARGET = ROOT / "guard" / "config" / schema.FILE
+_FOR_THE_GUARD = {"x-names", "propertyNames", "minProperties", "format"}
 _SETTINGS = ROOT / "policies" / "schemas" / "settings" / "settings.v1.json"
 
 
@@ -29,7 +30,7 @@ def open_tables() -> dict[str, dict[str, Any]]:
     pages = written(PAGE)
     of_rules = {row[0].strip("`"): row[-1] for row in pages["rule settings"][1]}
     types = json.loads(_SETTINGS.read_text(encoding="utf-8"))["properties"]
-    settings = {name: {**types[name], "description": of_rules[name]} for name, _, _ in rule_settings()}
+    settings = {name: {**_plain(types[name]), "description": of_rules[name]} for name, _, _ in rule_settings()}
     options = {
         name.removeprefix("detector "): {
             "type": "object",
@@ -40,7 +41,18 @@ def open_tables() -> dict[str, dict[str, Any]]:
         for name, (_, rows) in pages.items()
         if name.startswith("detector ")
     }
-    return {"policy.settings": {"properties": settings}, "detectors.options": {"properties": options}}
+    return {
+        "policy.settings": {"properties": settings},
+        "policy.candidate.settings": {"properties": settings},
+        "detectors.options": {"properties": options},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A schema without the words that editors do not understand; the guard itself holds settings against those."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if key not in _FOR_THE_GUARD}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def generated() -> str:

@@ -12,33 +12,68 @@ from contextlib import asynccontextmanager, contextmanager
 from tests.components import require
 
 
+class Opa:
+    """A real OPA server, as a process that a test may kill, freeze and start again at the same address."""
+
+    def __init__(self, *arguments: str, scheme: str = "http", socket_file: str = "") -> None:
+        """``arguments`` are those of ``opa run --server``; with ``socket_file`` it listens there and not on a port."""
+        self._program = require("opa")
+        self._socket_file = socket_file
+        self._address = f"unix://{socket_file}" if socket_file else free_url().removeprefix("http://")
+        self.url = self._address if socket_file else f"{scheme}://{self._address}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start(*arguments)
+
+    def start(self, *arguments: str) -> None:
+        """Start it, and wait until it listens."""
+        command = [self._program, "run", "--server", "--addr", self._address, "--log-level", "error"]
+        self._process = subprocess.Popen(
+            [*command, "--skip-version-check", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(400):
+            if self._listens():
+                return
+            assert self._process.poll() is None, "the OPA server ended by itself"
+            time.sleep(0.025)
+        raise AssertionError("the OPA server did not start")
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP freezes it, SIGCONT lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, frozen or not."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX if self._socket_file else socket.AF_INET) as probe:
+            probe.settimeout(1)
+            try:
+                host, _, port = self._address.rpartition(":")
+                probe.connect(self._socket_file or (host, int(port)))
+            except OSError:
+                return False
+            return True
+
+
+@contextmanager
+def real_opa(*arguments: str, scheme: str = "http", socket_file: str = "") -> Iterator[Opa]:
+    """A real OPA server that lives as long as the block."""
+    server = Opa(*arguments, scheme=scheme, socket_file=socket_file)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
 @contextmanager
 def opa_server(*arguments: str, scheme: str = "http") -> Iterator[str]:
     """The URL of a real OPA server that lives as long as the block."""
-    program = require("opa")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [program, "run", "--server", "--addr", address, "--log-level", "error", "--disable-telemetry", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _await_port(address, process)
-        yield f"{scheme}://{address}"
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _await_port(address: str, process: subprocess.Popen[bytes]) -> None:
-    host, port = address.split(":")
-    for _ in range(400):
-        try:
-            with socket.create_connection((host, int(port)), timeout=1):
-                return
-        except OSError:
-            assert process.poll() is None, "the OPA server ended by itself"
-            time.sleep(0.025)
-    raise AssertionError("the OPA server did not start")
+    with real_opa(*arguments, scheme=scheme) as server:
+        yield server.url
 
 
 class Misbehaving:

@@ -69,7 +69,14 @@ def test_the_document_of_an_ordinary_chat() -> None:
             "tokens_estimate": 9,
         },
         "findings": [
-            {"type": "EMAIL_ADDRESS", "detector": "pii", "score": 0.85, "pointer": "/messages/0/content", "count": 2}
+            {
+                "type": "EMAIL_ADDRESS",
+                "detector": "pii",
+                "score": 0.85,
+                "pointer": "/messages/0/content",
+                "provenance": "user",
+                "count": 2,
+            }
         ],
         "anomaly": {"score": 0.123, "features": [{"name": "rate", "value": 3.0, "expected": 1.5, "share": 1.0}]},
         "coverage": {"inspected": ["/messages/0/content", "/model"], "skipped": [], "incomplete": []},
@@ -231,6 +238,23 @@ def test_the_highest_score_wins_whatever_the_order() -> None:
     for scores, highest in (([0.2, 0.9], 0.9), ([0.9, 0.2], 0.9), ([math.nan, 0.2], 1.0), ([0.2, math.nan], 1.0)):
         entry = document(findings=[Finding("PERSON", 0, 0, 1, s, "names") for s in scores])["findings"]
         assert [(e["count"], e["score"]) for e in entry] == [(2, highest)]
+
+
+def test_a_finding_says_whose_words_it_stands_in() -> None:
+    """What a tool brought is told apart from the caller's own words, also where both are told as one position."""
+    texts = [Segment.of("x", f"/messages/{i}/content", "tool" if i % 2 else "user") for i in range(600)]
+    content = msgspec.structs.replace(chat(), segments=tuple(texts))
+    for many in (2, 600):
+        found = document(content=content, findings=[Finding("A", i, 0, 1, 0.5, "d") for i in range(many)])["findings"]
+        assert {(e["provenance"], e["count"]) for e in found} == {("tool", many // 2), ("user", many // 2)}
+        assert len(found) == 2
+    key = (Segment.of("x", "/a", "key"), Segment.of("x", "/a", "unknown"))
+    both = document(
+        content=msgspec.structs.replace(chat(), segments=key),
+        findings=[Finding("A", i, 0, 1, 0.5, "d") for i in (0, 1)],
+    )
+    assert [(e["pointer"], e["provenance"]) for e in both["findings"]] == [("/a", "key"), ("/a", "unknown")]
+    assert violations(both) == []
 
 
 def test_findings_come_in_one_order_whoever_was_first() -> None:

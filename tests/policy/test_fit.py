@@ -237,7 +237,7 @@ def obligation(literal: str, stage: str = "request") -> str:
     ("literal", "stage", "said", "mend"),
     [
         ('"type": "redcat"', "request", 'no obligation "redcat"', 'did you mean "redact"?'),
-        ('"entity": "X"', "request", "the obligation has no type", "annotate, redact, route"),
+        ('"entity": "X"', "request", "the obligation has no type", "annotate, limit, redact, route"),
         ('"type": "route", "models": ["m"]', "response", "cannot be performed at stage response", "annotate, redact"),
         ('"type": "redact", "entity": "X", "operator": "masc"', "request", 'no operator "masc"', '"mask"?'),
         ('"type": "redact", "entity": "X"', "request", "redact has no operator", 'add "operator"'),
@@ -261,11 +261,46 @@ def test_an_obligation_that_cannot_be_performed_is_an_error(
         '"type": "redact", "entity": "X", "operator": "mask", "keep_last": 4',
         '"type": "annotate", "headers": {}',
         '"type": lower("REDACT")',
+        '"type": "limit", "key": ["tenant", "team:blue"], "budget": {"tokens": 200000}, "window": "1d"',
+        '"type": "limit", "key": input.resource.route, "budget": {"requests": count("ab")}, "window": lower("1D")',
     ],
 )
 def test_an_obligation_that_can_be_performed_is_none(tmp_path: Path, literal: str) -> None:
     """Neither is one whose type is only known when it is evaluated."""
     assert remarks(tmp_path, obligation(literal)) == []
+
+
+@pytest.mark.parametrize(
+    ("literal", "said", "mend"),
+    [
+        ('"key": "tennant", "budget": {"requests": 1}, "window": "1m"', "no key 'tennant'", "subject, tenant"),
+        ('"key": [], "budget": {"requests": 1}, "window": "1m"', "limit needs a key", "a word or a list"),
+        ('"key": "tenant", "budget": {"requests": 0}, "window": "1m"', "no positive whole number", '{"requests": 100}'),
+        ('"key": "tenant", "budget": {"calls": 9}, "window": "1m"', "no budget of requests or tokens", '"tokens"'),
+        ('"key": "tenant", "budget": {"requests": 1}, "window": "1w"', "no window that it can keep", '"1d"'),
+        ('"key": "tenant", "budget": {"requests": 1}', "limit has no window", 'add "window"'),
+        ('"key": "tenant", "budget": {"requests": 1}, "window": "1m", "per": 1', "no member 'per'", "budget, key, win"),
+        ('"key": lower("A"), "budget": 5, "window": "1m"', "no budget of requests or tokens", '{"requests": 100}'),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_an_error(tmp_path: Path, literal: str, said: str, mend: str) -> None:
+    """Key, budget and window are held against what the counters can do, as far as they are written out."""
+    (found,) = remarks(tmp_path, obligation(f'"type": "limit", {literal}'))
+    assert (found.level, found.row) == ("error", OBLIGATION.count("\n") + 1)
+    assert said in found.message
+    assert mend in found.mend
+
+
+def test_a_limit_without_a_stage_is_probably_not_meant(tmp_path: Path) -> None:
+    """At stage response it could not be performed, and every answer would be denied."""
+    written = '{"id": "OWN-001", "type": "limit", "key": "tenant", "budget": {"requests": 1}, "window": "1m"}'
+    (found,) = remarks(tmp_path, OBLIGATION + f"obligations contains {written}\n")
+    assert (found.level, found.row) == ("warning", OBLIGATION.count("\n") + 1)
+    assert "at stage response it denies the answer" in found.message
+    literal = '"type": "limit", "key": "tenant", "budget": {"requests": 1}, "window": "1m"'
+    (found,) = remarks(tmp_path, obligation(literal, "response"))
+    assert found.level == "error"
+    assert '"limit" cannot be performed at stage response' in found.message
 
 
 # --- rules that nobody asks -----------------------------------------------------------------------------------------

@@ -4,48 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import datetime
-import ipaddress
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from guard.config import OpaConfig
 from guard.errors import ConfigError, EngineUnavailable, PolicyEvaluationError
-from guard.policy.bundle import Bundle, load_bundle
-from guard.policy.engine import decide
+from guard.policy.bundle import load_bundle
 from guard.policy.opa import OpaEngine
-from guard.types import UNDEFINED, Decision
+from guard.types import UNDEFINED
 from tests.policy.documents import CONFIG_DATA, document
+from tests.policy.opa_rig import ALLOW, ask, bundle_of, started
 from tests.policy.servers import answer, free_url, misbehaving, opa_server
 
 pytestmark = pytest.mark.anyio
-ALLOW = {"allow": True, "reasons": [], "obligations": [], "would_deny": []}
-
-
-@asynccontextmanager
-async def started(url: str, entrypoint: str = "data.guard.decision", **config: Any) -> AsyncIterator[OpaEngine]:
-    engine = OpaEngine(OpaConfig(url=url, **config), entrypoint)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
-
-
-async def ask(engine: OpaEngine, seconds: float = 5.0) -> Decision:
-    return await decide(engine, document(), stage="request", deadline=time.monotonic() + seconds)
-
-
 # --- servers that misbehave -----------------------------------------------------------------------------------------
 
 
@@ -196,12 +171,6 @@ def test_an_authority_that_is_no_certificate_is_a_configuration_error(tmp_path: 
 # --- the real server ------------------------------------------------------------------------------------------------
 
 
-def bundle_of(tmp_path: Path, **modules: str) -> Bundle:
-    for name, text in modules.items():
-        (tmp_path / f"{name}.rego").write_text(text)
-    return load_bundle(directories=[tmp_path], shipped=False, data={"guard": {}})
-
-
 async def test_a_pushed_bundle_decides_and_is_named() -> None:
     """After a push the server decides by our policies, and info says which and by which OPA."""
     bundle = load_bundle(data=CONFIG_DATA)
@@ -216,40 +185,6 @@ async def test_a_pushed_bundle_decides_and_is_named() -> None:
     assert (engine.info.name, engine.info.digest, engine.info.revision) == ("opa", bundle.digest, bundle.revision)
     assert engine.info.version
     assert engine.rules.keys() == bundle.rules.keys()
-
-
-async def test_https_is_believed_from_the_named_authority_only(tmp_path: Path) -> None:
-    """ca_file is the one authority; a server that it did not sign is not asked anything."""
-    certificate, key = certificate_of_its_own(tmp_path)
-    arguments = ("--tls-cert-file", str(certificate), "--tls-private-key-file", str(key))
-    with opa_server(*arguments, scheme="https") as url:
-        async with started(url, ca_file=certificate) as engine:
-            assert [r.code for r in (await ask(engine)).reasons] == ["policy_undefined"]
-        async with started(url) as engine:
-            assert [r.code for r in (await ask(engine)).reasons] == ["engine_unavailable"]
-
-
-def certificate_of_its_own(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return folder / "cert.pem", folder / "key.pem"
 
 
 async def test_data_of_every_shape_is_pushed(tmp_path: Path) -> None:

@@ -105,6 +105,10 @@ def _opa_files(config: GuardConfig, keys: Keys) -> Iterator[Remark]:
         problem = _unreadable(opa.ca_file) or _no_certificates(opa.ca_file)
         if problem:
             yield keys.remark("error", ("policy", "opa", "ca_file"), problem, "write the certificates there, in PEM")
+    for name, path in (("client_cert_file", opa.client_cert_file), ("client_key_file", opa.client_key_file)):
+        if path is not None and (problem := _unreadable(path)):
+            mend = "write it there in PEM, readable by the guard's user alone"
+            yield keys.remark("error", ("policy", "opa", name), problem, mend)
 
 
 def _unreadable(path: Path) -> str:

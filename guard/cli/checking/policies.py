@@ -7,6 +7,7 @@ from typing import Final
 
 from guard.config import GuardConfig
 from guard.obligations import SUPPORTED
+from guard.obligations.limit import complaints
 from guard.obligations.redact import OPERATORS
 from guard.policy.fit import Setting
 from guard.policy.references import Vocabulary
@@ -20,7 +21,7 @@ _DOCUMENT: Final = "document"
 
 def plain_setting(entrypoint: str = "data.guard.decision") -> Setting:
     """What policies are held against without a configuration."""
-    return Setting(SUPPORTED, OPERATORS, entrypoint)
+    return Setting(SUPPORTED, OPERATORS, complaints, entrypoint)
 
 
 def setting_of(config: GuardConfig, detectors: Sequence[Detector] | None) -> Setting:
@@ -49,4 +50,4 @@ def setting_of(config: GuardConfig, detectors: Sequence[Detector] | None) -> Set
         vocabularies["input.coverage.incomplete[].detector"] = Vocabulary(
             names | {_DOCUMENT}, "no enabled detector is called", mend
         )
-    return Setting(SUPPORTED, OPERATORS, config.policy.entrypoint, vocabularies)
+    return Setting(SUPPORTED, OPERATORS, complaints, config.policy.entrypoint, vocabularies)

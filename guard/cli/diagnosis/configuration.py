@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from guard.cli.checking.candidate import check_candidate
 from guard.cli.checking.configuration import check_configuration
 from guard.cli.checking.detectors import each_detector, unloadable
 from guard.cli.checking.keys import Keys, check_variables
@@ -108,7 +109,23 @@ def check_policies(config: GuardConfig) -> tuple[Bundle | None, list[Check]]:
         )
     own = [path for root in config.policy.directories for path in (root, *sorted(root.rglob("*.rego")))]
     checks += _writable("policy files", own)
-    return bundle, checks
+    return bundle, [*checks, *_candidate(config, bundle)]
+
+
+def _candidate(config: GuardConfig, live: Bundle) -> Iterator[Check]:
+    """The policies in shadow, if there are any."""
+    name = "candidate"
+    if config.policy.candidate is None:
+        return
+    try:
+        candidate, remarks = check_candidate(config, live, None)
+    except GuardError as error:
+        yield of_error(name, error)
+        return
+    yield from (of_remark(name, remark) for remark in remarks)
+    if candidate is not None:
+        what = f"revision {candidate.info.revision} is in shadow, on {candidate.permille / 10:g} % of the exchanges"
+        yield Check(name, "ok", what, candidate.entrypoint)
 
 
 def check_fit_of(config: GuardConfig, bundle: Bundle | None, path: Path | None) -> Iterator[Check]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guard.cli.diagnosis.check import Check, of_error
 from guard.config import GuardConfig
-from guard.errors import EngineUnavailable, GuardError
+from guard.errors import GuardError
 from guard.policy.bundle import Bundle
-from guard.types import UNDEFINED, EngineInfo
 
-_SECONDS: Final = 3.0
+if TYPE_CHECKING:
+    from guard.policy.opa import ServerStatus
+
 _NAME: Final = "engine"
+_PUSH: Final = "guard policy push DIR --config guard.toml"
 
 
 def check_engine(config: GuardConfig, bundle: Bundle | None) -> Iterator[Check]:
@@ -26,49 +25,43 @@ def check_engine(config: GuardConfig, bundle: Bundle | None) -> Iterator[Check]:
         return
     url = config.policy.opa.url
     try:
-        defined, info = asyncio.run(_ask(config))
-    except EngineUnavailable as error:
-        yield Check(_NAME, "problem", error.what, url, "start OPA, or correct policy.opa.url; until then each request "
-                    "is answered 503")  # fmt: skip
-        return
+        status = asyncio.run(_ask(config, bundle))
     except GuardError as error:
         yield of_error(_NAME, error)
         return
-    yield from _health(url)
-    if not defined:
-        what = f"OPA {info.version} answers, and {config.policy.entrypoint} is undefined: every request is denied"
-        yield Check(_NAME, "problem", what, url, "load the policies: guard policy push DIR --config guard.toml")
-    elif bundle is not None and info.digest and info.digest != bundle.digest:
-        what = f"OPA {info.version} holds revision {info.revision}, the directories revision {bundle.revision}"
-        yield Check(_NAME, "warning", what, url, "guard policy push DIR --config guard.toml, or update the directories")
-    else:
-        held = f"revision {info.revision}" if info.revision else "policies of its own bundles"
-        yield Check(_NAME, "ok", f"OPA {info.version} answers, with {held}", url)
+    if status.error:
+        yield Check(_NAME, "problem", status.error, url, "start OPA, or correct policy.opa.url; until then each "
+                    "request is answered 503")  # fmt: skip
+        return
+    if status.bundles_active is False:
+        what = "OPA reports itself unhealthy: a bundle is not activated, or a plugin fails"
+        yield Check(_NAME, "problem", what, url, "guard policy status, and OPA's own log, say which")
+    for each in status.bundles:
+        if each.error:
+            what = f"OPA cannot get its bundle {each.name}: {each.error}"
+            yield Check(_NAME, "warning", what, url, "correct OPA's configuration, or its bundle service")
+    yield _policies(config, bundle, status)
 
 
-async def _ask(config: GuardConfig) -> tuple[bool, EngineInfo]:
-    """Whether the entrypoint is defined for an empty input, and what the server says of itself."""
+def _policies(config: GuardConfig, bundle: Bundle | None, status: ServerStatus) -> Check:
+    says = f"OPA {status.version} answers"
+    if not status.defined:
+        what = f"{says}, and {config.policy.entrypoint} is undefined: every request is denied"
+        return Check(_NAME, "problem", what, status.url, f"load the policies: {_PUSH}")
+    if status.unexpected:
+        what = f"{says}, and its answers do not count: {status.unexpected}"
+        mend = f"give OPA the expected policies ({_PUSH}), or correct [policy.opa]"
+        return Check(_NAME, "problem", what, status.url, mend)
+    if bundle is not None and status.revision and status.same_as_local is False:
+        what = f"OPA {status.version} holds revision {status.revision}, the directories revision {bundle.revision}"
+        return Check(_NAME, "warning", what, status.url, f"{_PUSH}, or update the directories")
+    held = f"revision {status.revision}" if status.revision else "policies that it does not name"
+    return Check(_NAME, "ok", f"{says}, with {held}", status.url)
+
+
+async def _ask(config: GuardConfig, bundle: Bundle | None) -> ServerStatus:
     from guard.policy.opa import OpaEngine
 
-    engine = OpaEngine(config.policy.opa, config.policy.entrypoint)
-    await engine.start()
-    try:
-        verdict = await engine.evaluate({}, deadline=time.monotonic() + _SECONDS)
-        return verdict.value is not UNDEFINED, engine.info
-    finally:
-        await engine.stop()
-
-
-def _health(url: str) -> Iterator[Check]:
-    """OPA's Health API: unhealthy while its bundles are not activated or a plugin fails. Where it is not open to us
-    (authorisation, a private certificate authority) nothing is said."""
-    address = url.rstrip("/") + "/health?bundles&plugins"
-    try:
-        with urllib.request.urlopen(address, timeout=_SECONDS):  # noqa: S310 - the model takes http and https only
-            return
-    except urllib.error.HTTPError as error:
-        if error.code == 500:
-            what = "OPA reports itself unhealthy: a bundle is not activated, or a plugin fails"
-            yield Check(_NAME, "problem", what, address, "look at OPA's status API and log")
-    except OSError:
-        return
+    engine = OpaEngine(config.policy.opa, config.policy.entrypoint, bundle)
+    async with engine.opened():
+        return await engine.status()

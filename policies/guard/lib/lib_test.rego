@@ -47,8 +47,66 @@ test_what_an_app_does_for_itself_is_not_exposed if {
 }
 
 test_weak_findings_are_left_out if {
-	weak := {"type": "A", "detector": "pii", "score": 0.399, "pointer": "", "count": 1}
-	sure := {"type": "B", "detector": "pii", "score": 0.4, "pointer": "", "count": 1}
+	weak := {"type": "A", "detector": "pii", "score": 0.399, "pointer": "", "provenance": "user", "count": 1}
+	sure := {"type": "B", "detector": "pii", "score": 0.4, "pointer": "", "provenance": "user", "count": 1}
 	lib.confident == {sure} with input.findings as [weak, sure]
 		with data.guard.settings as {}
+}
+
+test_the_region_is_the_providers if {
+	lib.region == "eu" with input as {"resource": {"provider": "p"}}
+		with data.guard.providers as {"p": {"region": "eu"}}
+}
+
+test_an_unknown_provider_has_no_region if {
+	not lib.region with input as {"resource": {"provider": null}}
+		with data.guard.providers as {"p": {"region": "eu"}}
+}
+
+test_a_destination_has_a_name if {
+	lib.destination == "p" with input as {"resource": {"provider": "p"}}
+	lib.destination == "an unknown provider" with input as {"resource": {"provider": null}}
+}
+
+test_patterns_meet_names_without_regard_to_case if {
+	lib.listed("GPT-3.5-turbo-0125", ["gpt-3.5*"])
+	lib.listed("org/Model", ["other", "ORG/*"])
+	not lib.listed("gpt-4o", ["gpt-3.5*"])
+	not lib.listed("gpt-4o", [])
+}
+
+test_a_hidden_name_is_on_every_list if {
+	lib.listed("hmac:k1:00", ["gpt-3.5*"])
+}
+
+test_one_of_the_roles_is_enough if {
+	lib.has_role(["ops", "dev"]) with input.subject.roles as ["dev"]
+	not lib.has_role(["ops"]) with input.subject.roles as ["dev"]
+	not lib.has_role([]) with input.subject.roles as ["dev"]
+}
+
+test_one_of_the_networks_is_enough if {
+	lib.in_network(["lab", "office"]) with input.context.networks as ["office"]
+	not lib.in_network(["lab"]) with input.context.networks as []
+}
+
+test_personal_is_what_the_detector_pii_finds_and_what_is_named if {
+	lib.personal({"type": "ES_NIF", "detector": "pii"})
+	lib.personal({"type": "PERSON", "detector": "names"})
+	not lib.personal({"type": "URL", "detector": "pii"})
+	not lib.personal({"type": "BADGE", "detector": "names"})
+}
+
+test_what_is_personal_can_be_set if {
+	lib.personal({"type": "BADGE", "detector": "names"}) with data.guard.settings as {"pii_entities": ["BADGE"]}
+	not lib.personal({"type": "ES_NIF", "detector": "pii"}) with data.guard.settings as {"pii_keep": ["ES_NIF"]}
+}
+
+here := {"resource": {"route": "/v1/**"}, "subject": {"roles": ["dev"]}}
+
+test_an_entry_concerns_its_routes_and_not_its_exceptions if {
+	lib.concerns({}) with input as here
+	lib.concerns({"routes": ["/v1/**"], "except_roles": ["ops"]}) with input as here
+	not lib.concerns({"routes": ["/other"]}) with input as here
+	not lib.concerns({"except_roles": ["dev"]}) with input as here
 }

@@ -7,6 +7,7 @@ import data.guard.lib
 
 # METADATA
 # title: An inspection that did not finish is no inspection
+# description: Fires when a detector met its deadline or a limit, or failed, and when a list did not fit the document.
 # custom:
 #   id: GUARD-001
 #   severity: high

@@ -128,3 +128,103 @@ test_what_an_app_does_for_itself_is_left_alone if {
 	count(pii.obligations) == 0 with input as own
 	count(pii.deny) == 0 with input as own
 }
+
+tiers := {
+	"public": ["URL"],
+	"internal": ["EMAIL_ADDRESS", "US_SSN"],
+	"restricted": ["US_SSN", "BADGE"],
+	"special": ["TERM:diagnosis"],
+}
+
+providers := {
+	"out": {"external": true},
+	"own": {"external": false},
+	"clinic": {"external": true, "pci": true},
+}
+
+tiered := {"pii_tiers": tiers, "provider_tiers": {"clinic": "special"}}
+
+deny(provider, type) := reasons if {
+	reasons := pii.deny with input as asked(provider, [finding(type)])
+		with data.guard.providers as providers
+		with data.guard.settings as tiered
+}
+
+duties(provider, type) := {[o.id, o.entity, o.operator] | some o in found} if {
+	found := pii.obligations with input as asked(provider, [finding(type)])
+		with data.guard.providers as providers
+		with data.guard.settings as tiered
+}
+
+test_a_tier_that_is_public_goes_as_it_is if {
+	count(deny("out", "URL")) == 0
+	count(duties("out", "URL")) == 0
+}
+
+test_internal_data_gets_a_pseudonym_outside if {
+	duties("out", "EMAIL_ADDRESS") == {["PII-005", "EMAIL_ADDRESS", "pseudonym"]}
+	duties(null, "EMAIL_ADDRESS") == {["PII-005", "EMAIL_ADDRESS", "pseudonym"]}
+	count(deny("out", "EMAIL_ADDRESS")) == 0
+}
+
+test_internal_data_stays_as_it_is_inside if {
+	count(duties("own", "EMAIL_ADDRESS")) == 0
+	count(duties("clinic", "EMAIL_ADDRESS")) == 0
+}
+
+test_restricted_data_does_not_go_out_and_the_higher_of_two_tiers_counts if {
+	deny("out", "US_SSN") == {
+		{
+			"id": "PII-006",
+			"message": "US_SSN may not go to out.",
+			"pointers": {"/messages/0/content"},
+		},
+	}
+	count(duties("out", "US_SSN")) == 0
+	count(deny("own", "BADGE")) == 1
+	count(deny("clinic", "BADGE")) == 0
+}
+
+test_special_categories_go_to_no_model_but_a_named_one if {
+	deny("own", "TERM:diagnosis") == {
+		{
+			"id": "PII-007",
+			"message": "TERM:diagnosis goes to no model.",
+			"pointers": {"/messages/0/content"},
+		},
+	}
+	count(deny("clinic", "TERM:diagnosis")) == 0
+}
+
+test_what_no_tier_names_stays_with_the_first_rule if {
+	duties("out", "PHONE_NUMBER") == {["PII-001", "PHONE_NUMBER", "pseudonym"]}
+}
+
+test_tiers_do_not_concern_what_an_app_does_for_itself if {
+	own := object.union(asked(null, [finding("BADGE"), finding("TERM:diagnosis")]), {"ai": {"operation": null}})
+	count(pii.deny) == 0 with input as own
+		with data.guard.settings as tiered
+}
+
+test_without_tiers_nothing_has_one if {
+	count(pii.deny) == 0 with input as asked("out", [finding("BADGE")])
+		with data.guard.settings as {}
+}
+
+read_by(roles) := {[o.id, o.entity, o.operator] | some o in found; o.id == "PII-008"} if {
+	found := pii.obligations with input as object.union(answered([]), {"subject": {"roles": roles}})
+		with data.guard.settings as object.union(tiered, {"tier_roles": {"restricted": ["hr", "audit"]}})
+}
+
+test_a_tier_is_hidden_from_those_who_may_not_read_it if {
+	read_by(["dev"]) == {["PII-008", "BADGE", "replace"], ["PII-008", "US_SSN", "replace"]}
+}
+
+test_a_tier_is_shown_to_those_who_may_read_it if {
+	count(read_by(["dev", "hr"])) == 0
+}
+
+test_a_card_is_left_to_its_own_rule_even_if_it_is_named if {
+	count(pii.obligations) == 0 with input as asked("p", [finding("CREDIT_CARD")])
+		with data.guard.settings as {"pii_entities": ["CREDIT_CARD"]}
+}
