@@ -33,6 +33,7 @@ from .show import pretty as render
 from .trace import Fired, Trace
 from .values import UNDEFINED, Undefined
 from .witness import Testimony, Witnessed
+from .yaml_values import read_yaml
 
 __all__ = [
     "DEFAULT_MAX_STEPS",
@@ -64,6 +65,7 @@ __all__ = [
     "Witnessed",
     "compact",
     "compile",
+    "read_yaml",
     "render",
 ]
 

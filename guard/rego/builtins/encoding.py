@@ -10,17 +10,20 @@ import re
 import urllib.parse
 from typing import Any
 
+import yaml
+
 from guard.rego import numbers
 from guard.rego.runtime import BuiltinFailure, Context
 from guard.rego.show import compact, go_string, to_json
 from guard.rego.values import Set, sorted_keys, type_name
+from guard.rego.yaml_values import read_yaml, whole
 
 from .registry import builtin
 from .yaml_text import yaml_text
-from .yaml_values import parse_yaml
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}\Z")
+_MAX_YAML_VALUES = 200_000
 
 
 def decode_base64(text: str, *, url: bool) -> bytes:
@@ -208,9 +211,19 @@ def _yaml_marshal(ctx: Context, value: Any) -> str:
     return yaml_text(json.loads(text))
 
 
+def _read_yaml(ctx: Context, text: str) -> Any:
+    try:
+        return read_yaml(text, max_values=_MAX_YAML_VALUES, budget=ctx.budget, finish=whole)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        row = mark.line + 1 if mark is not None else 1
+        problem = str(getattr(error, "problem", "") or "could not be read")
+        raise BuiltinFailure(f"yaml: line {row}: {problem.replace('expected', 'did not find expected')}") from None
+
+
 @builtin("yaml.unmarshal", "string -> any", context=True)
 def _yaml_unmarshal(ctx: Context, text: str) -> Any:
-    return parse_yaml(ctx, text)
+    return _read_yaml(ctx, text)
 
 
 @builtin("yaml.is_valid", "any -> boolean", context=True)
@@ -218,7 +231,7 @@ def _yaml_is_valid(ctx: Context, text: Any) -> bool:
     if type(text) is not str:
         return False
     try:
-        parse_yaml(ctx, text)
+        _read_yaml(ctx, text)
     except BuiltinFailure:
         return False
     return True

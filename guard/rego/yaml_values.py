@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-from guard.rego.runtime import Budget, BuiltinFailure, Context
-from guard.rego.show import compact
+from .runtime import Budget
+from .show import compact
 
 _BREAKS = "\r\n\x85\u2028\u2029"
-_MAX_NODES = 200_000
 _PREFIX = "tag:yaml.org,2002:"
 _OWN = frozenset({f"{_PREFIX}{name}" for name in ("timestamp", "int", "float", "bool")})
 _BOOL = re.compile(r"(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON|n|N|no|No|NO|false|False|FALSE|off|Off|OFF)\Z")
@@ -24,10 +24,21 @@ _FLOAT = re.compile(
 )
 
 
+class YamlRefused(yaml.MarkedYAMLError):
+    """YAML that no JSON value stands for, or that means more values than are allowed."""
+
+
 class _Loader(yaml.SafeLoader):
     """Reads one document. Tokens are paid for: scanning is slow."""
 
     budget: Budget | None = None
+    max_values = 0
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Merges the keys of ``<<`` into a mapping: each step may multiply them."""
+        super().flatten_mapping(node)
+        if len(node.value) > self.max_values:
+            raise YamlRefused(problem="document contains excessive aliasing")
 
     def fetch_more_tokens(self) -> Any:
         """The next token."""
@@ -66,7 +77,9 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key is None or isinstance(key, dict | list):
                 raise yaml.constructor.ConstructorError(None, None, "found an unhashable key", key_node.start_mark)
-            found[key if isinstance(key, str) else compact(_scalar(key))] = self.construct_object(value_node, deep=deep)
+            found[key if isinstance(key, str) else compact(whole(_scalar(key)))] = self.construct_object(
+                value_node, deep=deep
+            )
         return found
 
 
@@ -81,41 +94,44 @@ _Loader.add_implicit_resolver(f"{_PREFIX}int", _INT, list("-+0123456789"))
 _Loader.add_implicit_resolver(f"{_PREFIX}float", _FLOAT, list("-+.0123456789"))
 
 
+def whole(value: Any) -> Any:
+    """A number as the integer that it is, if it is one; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, float) and not math.isfinite(value):
-        raise BuiltinFailure("yaml: not a JSON number")
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+        raise YamlRefused(problem="not a JSON number")
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise BuiltinFailure(f"yaml: unsupported value {type(value).__name__}")
+    raise YamlRefused(problem=f"unsupported value {type(value).__name__}")
 
 
-def _json_value(value: Any, left: list[int]) -> Any:
-    """The JSON value of loaded YAML; aliases are copies, so ``left`` bounds how many nodes they may become."""
+def _json_value(value: Any, left: list[int], finish: Callable[[Any], Any] | None) -> Any:
+    """The JSON value of loaded YAML; aliases are copies, so ``left`` bounds how many values they may become."""
     left[0] -= 1
     if left[0] < 0:
-        raise BuiltinFailure("yaml: document contains excessive aliasing")
+        raise YamlRefused(problem="document contains excessive aliasing")
     if isinstance(value, dict):
-        return {key: _json_value(item, left) for key, item in value.items()}
+        return {key: _json_value(item, left, finish) for key, item in value.items()}
     if isinstance(value, list):
-        return [_json_value(item, left) for item in value]
-    return _scalar(value)
+        return [_json_value(item, left, finish) for item in value]
+    return _scalar(value) if finish is None else finish(_scalar(value))
 
 
-def parse_yaml(ctx: Context, text: str) -> Any:
-    """The value of a YAML document. Raises BuiltinFailure."""
-    try:
-        loader = _Loader(text)
-        loader.budget = ctx.budget
-        value = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
-        while loader.check_node():  # the documents after the first count for nothing, but must be YAML
-            loader.get_node()
-        return _json_value(value, [_MAX_NODES])
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        row = mark.line + 1 if mark is not None else 1
-        problem = str(getattr(error, "problem", "") or "could not be read")
-        raise BuiltinFailure(f"yaml: line {row}: {problem.replace('expected', 'did not find expected')}") from None
+def read_yaml(
+    text: str | bytes, *, max_values: int, budget: Budget | None = None, finish: Callable[[Any], Any] | None = None
+) -> Any:
+    """The JSON value of the first document, of at most ``max_values`` values with those that aliases repeat. ``finish``
+    has the last word on each scalar.
+
+    Raises ``yaml.YAMLError`` (``YamlRefused`` for what is no JSON), ``ValueError`` and ``RecursionError``.
+    """
+    loader = _Loader(text)
+    loader.budget, loader.max_values = budget, max_values
+    value = loader.get_data() if loader.check_data() else None  # type: ignore[no-untyped-call]
+    while loader.check_node():  # the documents after the first count for nothing, but must be YAML
+        loader.get_node()
+    return _json_value(value, [max_values], finish)
