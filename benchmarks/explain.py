@@ -82,6 +82,7 @@ def over(run: Callable[[Any], object], inputs: Sequence[Any]) -> None:
 def evaluations() -> list[dict[str, Any]]:
     """The engine alone."""
     bundle = load_bundle(data=CONFIG_DATA)
+    bare_data = load_bundle(data={"guard": {**CONFIG_DATA["guard"], "settings": {}}})
     called = (
         "package bench\n\nlisted(x) if x > 2\nlisted(x) if x == 1\ndeny contains x if { some x in input; listed(x) }"
     )
@@ -90,7 +91,8 @@ def evaluations() -> list[dict[str, Any]]:
         ("500 rules, one denies", {"b.rego": policy(500)}, None, REF, [request(500, 1)]),
         ("50 rules, no index", {"b.rego": policy(50, indexed=False)}, None, REF, [request(50, 1, indexed=False)]),
         ("a function that holds 500 times", {"b.rego": called}, None, REF, [list(range(500))]),
-        ("shipped, clean", bundle.modules, bundle.data, ENTRYPOINT, [document()]),
+        ("shipped, clean, no settings", bare_data.modules, bare_data.data, ENTRYPOINT, [document()]),
+        ("shipped, clean, all settings", bundle.modules, bundle.data, ENTRYPOINT, [document()]),
         ("shipped, varied", bundle.modules, bundle.data, ENTRYPOINT, varied(30)),
     ]
     rows = []

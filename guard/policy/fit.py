@@ -16,6 +16,7 @@ from guard.errors import PolicyInvalid
 from guard.policy.bundle import Bundle, shipped_directory
 from guard.policy.inference import Inference, Path, path_of_rule, resolved
 from guard.policy.metadata import diagnostics
+from guard.policy.negations import silent_negations
 from guard.policy.obliging import Complaints, check_obligations
 from guard.policy.references import CODE, References, Vocabulary, replacements
 from guard.policy.remarks import Remark, nearest
@@ -73,6 +74,7 @@ def _fields(bundle: Bundle, setting: Setting, rules: list[Rule], own: list[Rule]
         return
     inference = Inference(rules, document_shape(shipped_directory()), dict(_facts(bundle.data)))
     yield from References(inference, setting.vocabularies).remarks(own)
+    yield from silent_negations(own, inference)
 
 
 def _facts(data: Mapping[str, Any]) -> Iterator[tuple[Path, Shape]]:

@@ -44,7 +44,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One test.
 
     ``detail`` says in one line why it did not pass, ``stops`` where its body ended. A test with cases by name has
-    ``cases``. ``output`` is what it printed.
+    ``cases``. ``output`` is what it printed. ``swallowed`` are the failures of built-ins in the policies, not in tests,
+    that became undefined: where policies decide, which is under strict built-in errors, each of them ends a decision.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     stops: tuple[Stop, ...] = ()
     cases: tuple[Case, ...] = ()
     output: tuple[str, ...] = ()
+    swallowed: tuple[Problem, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -82,6 +84,7 @@ class _Run(NamedTuple):
 
     program: rego.Program
     seconds: float
+    policies: frozenset[str]
 
     def limits(self) -> dict[str, Any]:
         """The bounds of one evaluation that begins now."""
@@ -96,14 +99,11 @@ def run_tests(bundle: Bundle, *, pattern: str = "", coverage: bool = False, seco
     ended. Raises ``PolicyInvalid`` if modules and tests do not compile together, ``ConfigError`` if the pattern is
     none.
     """
-    try:
-        wanted = re2.compile(pattern) if pattern else None
-    except re2.error as error:
-        mend = "correct it; the syntax is that of https://github.com/google/re2/wiki/Syntax"
-        raise ConfigError(f"the pattern is no regular expression: {error}", where=pattern, mend=mend) from error
+    wanted = _compiled(pattern) if pattern else None
     own = {file: source for file, source in bundle.modules.items() if file in bundle.own}
     modules, tests = prepared({**own, **bundle.tests})
-    run = _Run(compile_bundle({**bundle.modules, **modules}, bundle.data), seconds)
+    policies = frozenset(bundle.modules) - frozenset(bundle.tests)
+    run = _Run(compile_bundle({**bundle.modules, **modules}, bundle.data), seconds, policies)
     chosen = [test for test in tests if wanted is None or wanted.search(test.name)]
     results = tuple(_untried(test, "SKIPPED") if test.todo else _result(run, test) for test in chosen)
     if not coverage:
@@ -112,6 +112,17 @@ def run_tests(bundle: Bundle, *, pattern: str = "", coverage: bool = False, seco
         *[_reached(run, test) for test in chosen if not test.todo and not test.function]
     )
     return Report(results, coverage_of(own, reached))
+
+
+def _compiled(pattern: str) -> Any:
+    quiet = re2.Options()
+    quiet.log_errors = False
+    try:
+        return re2.compile(pattern, quiet)
+    except re2.error as error:
+        said = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        mend = "correct it; the syntax is that of https://github.com/google/re2/wiki/Syntax"
+        raise ConfigError(f"the pattern is no regular expression: {said}", where=pattern, mend=mend) from error
 
 
 def _untried(test: Test, outcome: Outcome) -> Result:
@@ -125,16 +136,18 @@ def _result(run: _Run, test: Test) -> Result:
         detail = f"{test.file}:{test.row}: {what}"
         return msgspec.structs.replace(_untried(test, "ERROR"), detail=detail, problem=problem)
     output: list[str] = []
+    failures: list[rego.BuiltinError] = []
     started = time.perf_counter_ns()
     result = _untried(test, "ERROR")
     try:
-        value = run.program.eval(test.path, {}, **run.limits(), print_hook=output.append)
+        value = run.program.eval(test.path, {}, **run.limits(), print_hook=output.append, swallowed=failures)
         taken = time.perf_counter_ns() - started
         found = _verdict(run, test, value)
     except rego.RegoError as error:
         taken = time.perf_counter_ns() - started
         found = {"detail": str(error), "problem": _problem(error)}
-    return msgspec.structs.replace(result, **found, duration_ns=taken, output=tuple(output))
+    swallowed = tuple(dict.fromkeys(_problem(error) for error in failures if error.location.file in run.policies))
+    return msgspec.structs.replace(result, **found, duration_ns=taken, output=tuple(output), swallowed=swallowed)
 
 
 def _problem(error: rego.RegoError) -> Problem:

@@ -80,6 +80,8 @@ def whole(value: Any) -> Any:
 
 def base_index(container: Any, key: Any) -> Any:
     """`index` into base data, whose keys are strings: ``data.ports[80]`` finds ``"80"``."""
+    if type(container) is dict and type(key) is str:
+        return container.get(key, UNDEFINED)
     found = index(container, key)
     if found is UNDEFINED and type(container) is dict and type(key) is int:
         return container.get(str(key), UNDEFINED)
@@ -107,8 +109,12 @@ def index(container: Any, key: Any) -> Any:
 def _metered(context: Context, sequence: Sequence[Any]) -> Iterable[Any]:
     """The sequence, paid for; a long one checks the deadline as it goes."""
     size = len(sequence)
-    context.budget.charge(size + 1)
-    if size <= _BATCH or context.budget.deadline is None:
+    budget = context.budget
+    if budget.deadline is None and budget.left > size:
+        budget.left -= size + 1
+        return sequence
+    budget.charge(size + 1)
+    if size <= _BATCH or budget.deadline is None:
         return sequence
     return _batches(context, sequence)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .builtins import BUILTINS
 from .gen_terms import TermWriter
 from .nodes import (
     CallExpr,
+    Const,
     Expr,
     Ref,
+    Term,
     below_data,
     dotted,
     must,
@@ -22,6 +26,13 @@ _INLINE = {
     "gt": "less({1}, {0})",
     "gte": "less_equal({1}, {0})",
 }
+
+# What needs no call where the operands are of these types; elsewhere the built-in itself decides.
+_SHORT = {
+    "count": "len({0}) if type({0}) in COUNTED else {call}",
+    "internal.member_2": "{0} in {1} if type({0}) is str and type({1}) is list else {call}",
+}
+_SAME = {"neq": ("is not", "!="), "equal": ("is", "==")}
 
 
 class CallWriter(TermWriter):
@@ -62,7 +73,7 @@ class CallWriter(TermWriter):
             return
         inputs, outputs = node.args[:arity], node.args[arity:]
         if not outputs and name in _INLINE and name not in self.replaceable:
-            self.fail_if("not (" + _INLINE[name].format(*map(self.value, inputs)) + ")")
+            self.fail_if(f"not ({self.inline(name, inputs)})")
             return
         found = self.result(CallExpr(node.op, inputs), expr)
         if not outputs:
@@ -75,19 +86,34 @@ class CallWriter(TermWriter):
         """The answer of a call, possibly ``U``."""
         name = dotted(node.op)
         found = self.name()
+        if name in _INLINE and name not in self.replaceable:
+            self.line(f"{found} = {self.inline(name, node.args)}")
+            return found
         args = [self.value(arg) for arg in node.args]
         if name in self.replaceable:
             python, _ = self.callee(node.op)
             where = self.location(expr.loc)
             self.line(f"{found} = {self.context}.call({name!r}, {python}, {where}{''.join(', ' + a for a in args)})")
             return found
-        if name in _INLINE:
-            self.line(f"{found} = {_INLINE[name].format(*args)}")
-            return found
         python, _ = self.callee(node.op)
         call = f"{python}({', '.join([self.context, self.location(expr.loc), *args])})"
+        if all(map(str.isidentifier, args)):
+            call = _SHORT.get(name, "{call}").format(*args, call=call)
         self.line(f"{found} = {call}")
         return found
+
+    def inline(self, name: str, args: Sequence[Term]) -> str:
+        """A comparison in place; with null, a boolean or a string it needs no call."""
+        left, right = map(self.value, args)
+        if name in _SAME:
+            for value, other in ((left, args[1]), (right, args[0])):
+                if not (value.isidentifier() and isinstance(other, Const)):
+                    continue
+                if other.value is None or type(other.value) is bool:
+                    return f"{value} {_SAME[name][0]} {other.value!r}"
+                if type(other.value) is str:
+                    return f"{value} {_SAME[name][1]} {other.value!r}"
+        return _INLINE[name].format(left, right)
 
     def walk(self, node: CallExpr) -> None:
         """``walk(x, [path, value])`` has an answer for each value inside ``x``."""

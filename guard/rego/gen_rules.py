@@ -267,7 +267,9 @@ class RuleWriter(BodyWriter):
         parameters = names.replace("ctx", "ctx, loc", 1)
         self.line(f"def f{node.id}({parameters}):")
         self.indent += 1
-        self.line("ctx.budget.charge(1)")
+        self.line("budget = ctx.budget")
+        self.line("if budget.deadline is None and budget.left > 0: budget.left -= 1")
+        self.line("else: budget.charge(1)")
         for line in bodies:
             self.line(line)
         self.line("return found")

@@ -93,6 +93,8 @@ class TermWriter(Emitter):
                 self.line(f"{found} = {index}({current}, {self.value(term)})")
                 current, maybe = found, True
             else:
+                if maybe:  # Nothing to iterate over, and cheaper said here than by a call.
+                    self.fail_if(f"{current} is U")
                 current, maybe = self.iterate(current, term), False
         if virtual:
             found = self.name()

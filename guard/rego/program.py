@@ -12,7 +12,7 @@ from typing import Any
 from . import documents, errors, runtime
 from .annotations import Annotation, RuleBody, RuleHead, TestRule, attach, rule_bodies, rule_heads, tests_of
 from .compiler import Checked
-from .errors import CompileError, DepthError, RegoDiagnostic
+from .errors import BuiltinError, CompileError, DepthError, RegoDiagnostic
 from .gen_rules import RuleWriter
 from .nodes import Const, Ref, TermExpr, Var
 from .parser import parse_query
@@ -43,6 +43,7 @@ _NAMES: dict[str, Any] = {
     "equal": equal,
     "index": documents.index,
     "base_index": documents.base_index,
+    "COUNTED": frozenset({str, list, dict, Set}),
     "whole": documents.whole,
     "each_value": documents.each_value,
     "each_item": documents.each_item,
@@ -100,16 +101,18 @@ class Program:
         deadline: float | None = None,
         strict_builtin_errors: bool = False,
         print_hook: PrintHook | None = None,
+        swallowed: list[BuiltinError] | None = None,
     ) -> Any | Undefined:
         """The value of ``data.path.to.rule``, or `UNDEFINED`.
 
         ``input`` is JSON-like and is not copied; values that come from it are not copied either, so do not change
         what this returns. ``max_steps`` bounds the work, ``deadline`` (``time.monotonic()``) the time. Built-in errors
-        are undefined unless ``strict_builtin_errors``. ``print_hook`` receives the lines of ``print``. Raises
+        are undefined unless ``strict_builtin_errors``; ``swallowed`` receives those that became undefined.
+        ``print_hook`` receives the lines of ``print``. Raises
         EvalError (ConflictError, BuiltinError, StepLimitError, DeadlineError, DepthError), InputError; CompileError
         where ``ref`` is not a plain reference below ``data``.
         """
-        session = Session(strict=strict_builtin_errors, print_hook=print_hook, trace=None)
+        session = Session(strict=strict_builtin_errors, print_hook=print_hook, trace=None, swallowed=swallowed)
         return self._run(plain_path(ref), input, Budget(max_steps, deadline), session, self._image)
 
     def prepare(self, ref: str) -> Callable[..., Any]:

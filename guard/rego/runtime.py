@@ -161,16 +161,20 @@ class Context:
 
     def failed(self, failure: BuiltinFailure, loc: Location) -> Any:
         """A built-in's failure: undefined, or the end under strict errors."""
+        error = BuiltinError(failure.message, loc, failure.code)
         if self.session.strict:
-            raise BuiltinError(failure.message, loc, failure.code)
+            raise error
+        if self.session.swallowed is not None:
+            self.session.swallowed.append(error)
         return UNDEFINED
 
 
 class Session:
-    """What one evaluation keeps for all its contexts: options, the clock, printed lines, and in ``fired`` the numbers
-    of the bodies that held, in order of their first success."""
+    """What one evaluation keeps for all its contexts: options, the clock, printed lines, in ``fired`` the numbers of
+    the bodies that held, in order of their first success, and in ``swallowed`` the failures of built-ins that became
+    undefined, where somebody asks for them."""
 
-    __slots__ = ("fired", "memory", "now_ns", "print_hook", "strict", "trace")
+    __slots__ = ("fired", "memory", "now_ns", "print_hook", "strict", "swallowed", "trace")
 
     def __init__(
         self,
@@ -179,8 +183,10 @@ class Session:
         print_hook: Callable[[str], None] | None,
         trace: Any,
         fired: dict[int, bool] | None = None,
+        swallowed: list[BuiltinError] | None = None,
     ) -> None:
         self.strict = strict
+        self.swallowed = swallowed
         self.print_hook = print_hook
         self.trace = trace
         self.fired: dict[int, bool] = {} if fired is None else fired

@@ -13,8 +13,7 @@ set       `Set`
 ========  =======================================================================
 
 Values are never changed after they were made, so input and base data are used in place. Object keys and set members
-are held in *key form*: strings and numbers as they are, everything else wrapped in `Key`, so that ``true`` and ``1``
-stay apart and arrays can be keys.
+are held in *key form*: strings and numbers as they are, all else in `Key`, so that ``true`` is not ``1``.
 """
 
 from __future__ import annotations
@@ -125,9 +124,12 @@ def _hash(value: Any, effort: Effort | None) -> int:
     effort = effort or Effort()
     if kind is list:
         effort.visit(len(value))
-        return hash((1, *[_hash_part(item, effort) for item in value]))
+        texts = set(map(type, value)) <= {str}
+        return hash((1, *(map(hash, value) if texts else [_hash_part(item, effort) for item in value])))
     if kind is dict:
         effort.visit(len(value))
+        if set(map(type, value.values())) <= {str}:
+            return hash(frozenset(value.items()))
         pairs = [(key, item if type(item) is str else _hash_part(item, effort)) for key, item in value.items()]
         return hash(frozenset(pairs))
     raise InputError(f"{kind.__name__} is not a JSON value")
@@ -168,8 +170,7 @@ def make_object(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def equal(left: Any, right: Any, effort: Effort | None = None) -> bool:
-    """Rego's equality: by value and type; 1 equals 1.0, and ``true`` never equals 1. Raises StepLimitError where the
-    values are too large."""
+    """Rego's equality: by value and type; 1 equals 1.0, not ``true``. Raises StepLimitError for values too large."""
     kind = type(left)
     if kind is not type(right):
         return kind in NUMBERS and type(right) in NUMBERS and compare_numbers(left, right) == 0

@@ -105,6 +105,13 @@ MISTAKES = [  # line(s) of a body; level, column in the last line, message, mend
     ('input.resource.provider == "us"', "warning", 29, 'no route leads to a provider "us"', "name it in a route"),
     ("data.guard.providers.us.pci", "warning", 23, "the configuration has no providers.us", "add [providers.us]"),
     ("data.guard.tenants.acm.models", "warning", 21, "the configuration has no tenants.acm", "did you mean acme?"),
+    ('not lib.region in ["eu"]', "warning", 6, "data.guard.lib.region is undefined, so is `not", "negate that rule"),
+    (
+        'not data.guard.providers[input.resource.provider].region in ["eu"]', "warning", 6,
+        "where data.guard.providers[input.resource.provider].region is undefined", "into a rule of its own",
+    ),
+    ('not input.findings[0].type in ["EMAIL_ADDRESS"]', "warning", 6, "where input.findings[0].type is undef", "rule"),
+    ('not input.subject.attributes.dept in ["x"]', "warning", 6, "input.subject.attributes.dept is undefined", "rule"),
     ("lib.exernal", "warning", 6, "data.guard.lib.exernal is defined nowhere", "did you mean external?"),
     ("data.guard.provider.eu.pci", "warning", 13, "data.guard.provider is defined nowhere", "mean providers?"),
 ]  # fmt: skip
@@ -124,6 +131,10 @@ def test_what_can_never_hold_is_told_with_its_place_and_its_mend(
 
 
 QUIET = [
+    'lib.region\n\tnot lib.region in ["eu"]',
+    "not lib.destination in [\"a\"]",
+    'not input.resource.model in ["a"]',
+    'some f in input.findings\n\tnot f.type in ["EMAIL_ADDRESS"]',
     'input.subject.attributes.anything == "x"',
     'input.subject.attributes["dept"] == "x"',
     "some key in object.keys(input.subject)\n\tinput.subject[key]",

@@ -353,3 +353,43 @@ def test_an_empty_run_fails_unless_allowed(tmp_path: Path) -> None:
     assert "none matches nothing" in done.stderr
     allowed = guard("--no-shipped", "--run", "nothing", "--allow-empty", OUTCOMES)
     assert (allowed.exit_code, allowed.stderr.split(":")[0]) == (0, "warning")
+
+
+# --- built-in errors ------------------------------------------------------------------------------------------------
+
+LEVEL = """package own
+
+deny contains "level" if to_number(input.level) > 3
+"""
+LEVEL_TEST = """package own_test
+
+import data.own
+
+test_a_word_is_no_level if count(own.deny) == 0 with input as {"level": "high"}
+
+test_two_is_low if count(own.deny) == 0 with input as {"level": "2"}
+
+test_the_test_itself if not to_number("x")
+"""
+
+
+def test_a_built_in_error_that_a_test_swallowed_is_told_and_changes_no_outcome(tmp_path: Path) -> None:
+    """``opa test`` takes a failed built-in for undefined, and so do we; a request on which it fails is answered 503.
+    What a test does by itself is not told."""
+    (tmp_path / "own.rego").write_text(LEVEL)
+    (tmp_path / "own_test.rego").write_text(LEVEL_TEST)
+    done = guard(tmp_path, "--no-shipped")
+    assert done.exit_code == 0
+    assert "PASS: 3/3" in done.output
+    (line,) = (line for line in done.stderr.splitlines() if "503" in line)
+    assert "data.own_test.test_a_word_is_no_level: a request that does this is answered 503" in line
+    assert "own.rego:3: to_number: " in line
+    results = json.loads(guard(tmp_path, "--no-shipped", "--json").stdout)["results"]
+    assert {result["name"].rpartition(".")[2]: len(result["swallowed"]) for result in results} == {
+        "test_a_word_is_no_level": 1,
+        "test_two_is_low": 0,
+        "test_the_test_itself": 0,
+    }
+    assert {name: verdict for name, (verdict, _) in verdicts(opa(tmp_path)).items()} == {
+        result["name"]: result["outcome"] for result in results
+    }

@@ -57,7 +57,7 @@ LOCAL |= {
     "str",
     "range",
 }
-LOCAL |= {"True", "False", "None", "set", "int", "float", "bool", "enumerate"}
+LOCAL |= {"True", "False", "None", "set", "int", "float", "bool", "enumerate", "budget"}
 
 
 def literal(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from guard import rego
-from guard.policy.runner import Result, headline
+from guard.policy.runner import Report, Result, headline
 from guard.rego.stops import Operand, Stop
 
 _WIDEST: Final = 200
@@ -24,6 +24,16 @@ def reasons(result: Result) -> Iterator[str]:
             yield f"{'.'.join(case.name)}: FAIL"
             for stop in case.stops:
                 yield from _indented(told(stop))
+
+
+def swallowed(report: Report) -> Iterator[str]:
+    """A line for each test in which a built-in of the policies failed: a request that does the same is not decided."""
+    for result in report.results:
+        if result.swallowed:
+            first = result.swallowed[0]
+            more = f", and {len(result.swallowed) - 1} more" if len(result.swallowed) > 1 else ""
+            where = f"{first.file}:{first.row}"
+            yield f"{result.name}: a request that does this is answered 503: {where}: {first.message}{more}"
 
 
 def told(stop: Stop) -> Iterator[str]:

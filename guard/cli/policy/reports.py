@@ -8,6 +8,8 @@ from itertools import groupby
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+import msgspec
+
 from guard.cli.policy.failures import as_json as stop_as_json
 from guard.cli.policy.failures import reasons
 from guard.policy.runner import Case, Report, Result
@@ -39,6 +41,7 @@ def _result(result: Result) -> dict[str, Any]:
             for case in result.cases
         ],
         "output": list(result.output),
+        "swallowed": [msgspec.structs.asdict(each) for each in result.swallowed],
     }
 
 

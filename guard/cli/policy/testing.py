@@ -12,12 +12,12 @@ import typer
 
 from guard import rego
 from guard.cli.complaints import complain, unusable, warn
-from guard.cli.policy.failures import reasons
+from guard.cli.policy.failures import reasons, swallowed
 from guard.cli.policy.given import AsJson, Config, Directories, NoShipped, load_or_exit
 from guard.cli.policy.reports import as_json as report_as_json
 from guard.cli.policy.reports import as_opa, junit
 from guard.cli.terminal import verdict_stands
-from guard.errors import GuardError, PolicyInvalid
+from guard.errors import ConfigError, GuardError, PolicyInvalid
 from guard.policy.coverage import Coverage
 from guard.policy.runner import SECONDS, Report, Result, run_tests
 
@@ -84,6 +84,8 @@ def run_test_rules(
     except PolicyInvalid as error:
         complain(error)
         raise typer.Exit(1) from None
+    except ConfigError as error:
+        raise typer.BadParameter(f"{error.what}; {error.mend}", param_hint="--run") from None
     if junit_file is not None:
         _write(junit_file, junit(report))
     with verdict_stands():
@@ -94,6 +96,9 @@ def run_test_rules(
             typer.echo(rego.render(opa))
         else:
             _tell(report, verbose=verbose)
+    if not as_json:
+        for line in swallowed(report):
+            warn(line)
     below = report.coverage is not None and report.coverage.percent < threshold
     if below and report.coverage is not None:
         _complain_of(report.coverage, threshold)

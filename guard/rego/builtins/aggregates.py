@@ -83,6 +83,8 @@ def _member(ctx: Context, value: Any, collection: Any) -> bool:
     kind = type(collection)
     if kind is Set:
         return key_of(value) in collection.keys
+    if type(value) is str:  # Python's equality is Rego's between a string and any value, and pays for no parts.
+        return value in (collection if kind is list else collection.values() if kind is dict else ())
     effort = ctx.budget.effort()
     if kind is list:
         return any(map(equal, repeat(value), collection, repeat(effort)))
