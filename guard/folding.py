@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from array import array
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -29,10 +29,14 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
 
     ``offsets[i]`` is the offset, in code points of the original, of the character that became ``text[i]``; it has one
     entry more than ``text`` has characters, the length of the original. ``None`` means that nothing was folded.
+    ``ends[i]`` is the offset after it, where that is not the next one: what several characters spell together.
     """
 
     text: str
     offsets: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
+    escaped: ClassVar[bool] = False
+    """Whether new text is escaped for markup where it is written into the original."""
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """The span of the original text that the folded span ``[start, end)`` came from."""
@@ -40,7 +44,13 @@ class Folded(msgspec.Struct, frozen=True, gc=False):
             return start, end
         if end <= start:
             return self.offsets[start], self.offsets[start]
-        return self.offsets[start], self.offsets[end - 1] + 1
+        if self.ends is None:
+            return self.offsets[start], self.offsets[end - 1] + 1
+        begin, stop = self.offsets[start], self.ends[end - 1]
+        if begin < stop:
+            return begin, stop
+        # A pattern that reached over the end of a reading: all that it touched.
+        return min(self.offsets[start:end]), max(self.ends[start:end])
 
 
 _REMEMBERED: Final = 16_384

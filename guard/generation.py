@@ -17,6 +17,7 @@ from guard.policy.bundle import Bundle
 from guard.policy.bundles.loading import bundle_for
 from guard.policy.bundles.remotes import Remotes
 from guard.policy.candidate import MAX_STEPS, Candidate, as_candidate, candidate_config
+from guard.policy.provided import check_provided
 from guard.record.build import Standing
 from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine
@@ -100,16 +101,17 @@ def next_generation(
     changed.
     """
     old = now.config
-    fixed = [name for name in ("state_directory", "record") if getattr(config, name) != getattr(old, name)]
+    fixed = [name for name in ("state_directory", "record", "vault") if getattr(config, name) != getattr(old, name)]
     if fixed:
         raise ConfigError(
             "cannot change while the guard runs", where=", ".join(fixed), mend="restart the guard to change it"
         )
-    engine = now.engine if given.engine else _next_engine(now, config, remotes)
     wanted, had = config.detectors, old.detectors
     detectors, behaviour = now.detectors, now.behaviour
     if not given.detectors and _choice(wanted, wanted.enabled) != _choice(had, had.enabled):
         detectors = tuple(load_detectors(config))
+    asked = None if given.detectors else detectors
+    engine = now.engine if given.engine else _next_engine(now, config, remotes, asked)
     if not given.behaviour and _choice(wanted, [wanted.behaviour]) != _choice(had, [had.behaviour]):
         behaviour = load_behaviour(config)
     candidate, left_out = _next_candidate(now, config, remotes)
@@ -121,15 +123,21 @@ def next_generation(
     return Generation(config, detectors, behaviour, engine, candidate, left_out)
 
 
-def _next_engine(now: Generation, config: GuardConfig, remotes: Remotes | None) -> PolicyEngine:
+def _next_engine(
+    now: Generation, config: GuardConfig, remotes: Remotes | None, detectors: Sequence[Detector] | None
+) -> PolicyEngine:
     """The engine that runs, if it would be built the same. One that asks a server always is built anew: the files that
     it reads may have changed."""
     wanted, had = config.policy, now.config.policy
     if wanted.engine == "embedded" == had.engine and wanted.entrypoint == had.entrypoint:
         bundle, info = bundle_of(config, remotes), now.engine.info
         same = (bundle.digest, bundle.revision) == (info.digest, info.revision)
-        return now.engine if same else build_engine(config, bundle)
-    return build_engine(config, bundle_of(config, remotes))
+        if not same:
+            return _built(config, bundle, detectors)
+        if detectors is not now.detectors:
+            _demand(bundle, detectors)
+        return now.engine
+    return _built(config, bundle_of(config, remotes), detectors)
 
 
 def _next_candidate(
@@ -183,12 +191,27 @@ def build_candidate(config: GuardConfig, remotes: Remotes | None = None) -> Cand
 
 
 def first_policies(
-    config: GuardConfig, remotes: Remotes, engine: PolicyEngine | None = None
+    config: GuardConfig,
+    remotes: Remotes,
+    engine: PolicyEngine | None = None,
+    detectors: Sequence[Detector] | None = None,
 ) -> tuple[PolicyEngine, Candidate | None, GuardError | None]:
-    """The policies to start with: ``engine``, or one that is built; the candidate, or why it is left out. Raises
-    ``GuardError``."""
-    live = engine or build_engine(config, bundle_of(config, remotes))
+    """The policies to start with: ``engine``, or one that is built, whose demands ``detectors`` must meet; the
+    candidate, or why it is left out. Raises ``GuardError``."""
+    live = engine or _built(config, bundle_of(config, remotes), detectors)
     return live, *first_candidate(config, remotes)
+
+
+def _built(config: GuardConfig, bundle: Bundle, detectors: Sequence[Detector] | None) -> PolicyEngine:
+    """An engine over a bundle that counts on no finding that none of the detectors gives; ``None``: not asked."""
+    engine = build_engine(config, bundle)
+    _demand(bundle, detectors)
+    return engine
+
+
+def _demand(bundle: Bundle, detectors: Sequence[Detector] | None) -> None:
+    if detectors is not None:
+        check_provided(bundle, frozenset[str]().union(*(detector.entities for detector in detectors)))
 
 
 def first_candidate(config: GuardConfig, remotes: Remotes | None = None) -> tuple[Candidate | None, GuardError | None]:

@@ -43,6 +43,8 @@ class Pipeline:
     def __init__(self, detectors: Sequence[Detector], *, deadline_ms: int, threads: int = THREADS) -> None:
         self.detectors = tuple(detectors)
         self._deadline_s = deadline_ms / 1000
+        # A detector that says so may take long over small texts as well: a model, or code that is not ours.
+        self._may_wait = any(getattr(detector, "may_wait", False) for detector in self.detectors)
         # Apart from those that read bodies: detectors that hang must not keep anything from being read.
         self._workers = Workers("guard-detect", threads=threads)
 
@@ -51,11 +53,17 @@ class Pipeline:
         if not segments or not self.detectors:
             return _NOTHING
         context = DetectContext(stage=stage, deadline=time.monotonic() + self._deadline_s)
-        if len(segments) <= INLINE_SEGMENTS and sum(len(s.text) for s in segments) <= INLINE_CHARACTERS:
+        small = len(segments) <= INLINE_SEGMENTS and sum(len(s.text) for s in segments) <= INLINE_CHARACTERS
+        if small and not self._may_wait:
             results = [_run(detector, segments, context) for detector in self.detectors]
         else:
             results = await asyncio.gather(*(self._run_apart(d, segments, context) for d in self.detectors))
-        findings = [finding for found, _ in results for finding in found]
+        # A value that stands in a text and in a reading of it (``guard.readings``) is one finding, of the best score.
+        unique = {
+            (f.segment, f.start, f.end, f.type, f.detector): f
+            for f in sorted((f for found, _ in results for f in found), key=lambda f: f.score)
+        }
+        findings = list(unique.values())
         findings.sort(key=lambda f: (f.segment, f.start, f.end, f.type))
         return Detection(
             tuple(findings),
@@ -91,7 +99,7 @@ def _run(
         outcome = "deadline"
     else:
         try:
-            found = detector.detect(segments, context)
+            found = [f for f in detector.detect(segments, context) if not _is_elsewhere(f, segments)]
             outcome = "ok"
         except DetectionIncomplete as error:
             found = [f for f in error.findings if isinstance(f, Finding)]
@@ -106,6 +114,13 @@ def _run(
         found = [finding for finding in found if _is_sound(finding, segments)]
         outcome = "error"
     return found, DetectorOutcome(detector.info, outcome, round((time.monotonic() - started) * 1e6))
+
+
+def _is_elsewhere(finding: Finding, segments: Sequence[Segment]) -> bool:
+    """Whether a finding lies in a reading alone that shows a neighbour's characters: the neighbour has it, too."""
+    if finding.start != finding.end or not 0 <= finding.segment < len(segments):
+        return False
+    return segments[finding.segment].folded.ends is not None
 
 
 def _is_sound(finding: Finding, segments: Sequence[Segment]) -> bool:

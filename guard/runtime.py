@@ -27,6 +27,7 @@ from guard.generation import (
 )
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
+from guard.obligations.conversations import Conversations
 from guard.obligations.counters import Counters
 from guard.pipeline import Pipeline
 from guard.policy.bundles.remote import RemoteState
@@ -37,7 +38,7 @@ from guard.record.keys import load_or_create_keys
 from guard.record.log import SignedLog
 from guard.reload import ConfigSource, Refusal, Reloader, ReloadState
 from guard.shelf import Shelf
-from guard.starting import Attempts, could_not_start
+from guard.starting import Attempts, could_not_start, open_conversations
 from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
 from guard.workers import Workers
@@ -82,11 +83,13 @@ class Runtime:
         self._remotes = Remotes(config.state_directory)
         moving = watched is not None or bool(remote_sources(config))
         self._reloader = Reloader(watched, config, self, remotes=self._remotes) if moving else None
+        loaded = tuple(load_detectors(config) if detectors is None else detectors)
+        asked = loaded if detectors is None else None
         self._now = Generation(
             config,
-            tuple(load_detectors(config) if detectors is None else detectors),
+            loaded,
             load_behaviour(config) if behaviour is None else behaviour,
-            *self._remotes.trying(lambda: first_policies(config, self._remotes, engine)),
+            *self._remotes.trying(lambda: first_policies(config, self._remotes, engine, asked)),
         )
         self._log = log
         self._keyed = keyed
@@ -95,6 +98,7 @@ class Runtime:
         self._starting = asyncio.Lock()
         self._stopped = False
         self._workers: Workers | None = None
+        self._conversations: Conversations | None = None
         limits = config.limits
         self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
         self.tally = Tally()
@@ -204,6 +208,9 @@ class Runtime:
         async with AsyncExitStack() as undo:
             self._workers = Workers("guard-work")
             undo.callback(self._workers.close)
+            self._conversations = await asyncio.to_thread(open_conversations, config)
+            if self._conversations is not None:
+                undo.callback(self._conversations.close)
             services = await self._open(self._now, None, undo)
             await self._log.start()
             undo.pop_all()
@@ -255,6 +262,7 @@ class Runtime:
             pressure=self.pressure,
             tally=self.tally,
             counters=self.counters,
+            conversations=self._conversations,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:
@@ -311,6 +319,8 @@ class Runtime:
                 await services.log.stop()
             finally:
                 await shelf.clear()
+                if self._conversations is not None:
+                    self._conversations.close()
 
     def _count(self) -> dict[str, int]:
         """For the heartbeats. Called from the log's thread."""

@@ -1,12 +1,20 @@
-"""How often a start that fails is tried again: not by every request that comes meanwhile."""
+"""What a start opens beside the log, and how often one that fails is tried again: not by every request that comes
+meanwhile."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Final
 
-from guard.errors import GuardError, GuardStopped
+from guard.config import GuardConfig
+from guard.errors import ConfigError, GuardError, GuardStopped
+from guard.obligations.conversations import STORE, Bounds, Conversations
+from guard.record.keys import load_or_create_vault_key
+from guard.telemetry import get_logger
+
+_log = get_logger("guard.starting")
 
 RETRY_SECONDS: Final = 1.0
 
@@ -43,3 +51,23 @@ def could_not_start(error: GuardError | None) -> GuardStopped:
     if error is None:
         return GuardStopped("the guard is stopped", mend="start it again")
     return GuardStopped(f"the guard could not start: {error.what}", where=error.where, mend=error.mend)
+
+
+def open_conversations(config: GuardConfig) -> Conversations | None:
+    """The conversation-scoped vault, if ``[vault]`` asks for one. Blocks. Raises ``KeyInvalid``, ``ConfigError``."""
+    vault = config.vault
+    if vault.scope != "conversation":
+        return None
+    secret, created = load_or_create_vault_key(config.state_directory / "keys")
+    if created is not None:
+        _log.warning("key created; back it up and keep it secret", file=str(created))
+    bounds = Bounds(vault.ttl_seconds, vault.max_values, vault.max_conversations, vault.max_bytes)
+    directory = config.state_directory / "vault"
+    try:
+        return Conversations(directory, secret, bounds)
+    except (sqlite3.Error, OSError) as error:
+        raise ConfigError(
+            f"the vault of conversations cannot be opened: {error}",
+            where=str(directory / STORE),
+            mend="check its permissions and the free space; deleting it loses pseudonyms and nothing else",
+        ) from error

@@ -7,7 +7,9 @@ not cover, so that no character that somebody recognised is left in clear; piece
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 
@@ -24,12 +26,34 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 def resolve(candidates: Iterable[Candidate], priority: Mapping[str, int], text: str) -> list[Candidate]:
     """The candidates without overlap, by position. O(n log n) comparisons. Smaller ``priority`` wins."""
+    kept: list[Candidate] = []
+    for group in _groups(sorted(candidates, key=_START)):
+        kept += group if len(group) == 1 else _resolve(group, priority, text)
+    return kept
+
+
+_START: Final = attrgetter("start")
+
+
+def _groups(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+    """Candidates, given by start, in groups that have no character in common: nothing in one decides in another."""
+    group: list[Candidate] = []
+    end = 0
+    for candidate in candidates:
+        if group and candidate.start >= end:
+            yield group
+            group = []
+        group.append(candidate)
+        end = candidate.end if len(group) == 1 else max(end, candidate.end)
+    if group:
+        yield group
+
+
+def _resolve(candidates: list[Candidate], priority: Mapping[str, int], text: str) -> list[Candidate]:
     ranked = sorted(
         candidates,
         key=lambda c: (-c.score, c.start - c.end, priority.get(c.type, len(priority)), c.start, c.type, c.evidence),
     )
-    if len(ranked) < 2:
-        return ranked
     starts: list[int] = []
     kept: list[Candidate] = []
     for candidate in ranked:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from detectors.pii.projection import canonical
 from guard.types import Segment
 
 _BEFORE_CHARACTERS: Final = 120
@@ -45,7 +46,7 @@ class ContextWords:
     """The context words of one recognizer, as whole words and phrases."""
 
     def __init__(self, entity: str, words: Iterable[str]) -> None:
-        phrases = {" ".join(_WORDS.findall(word.lower())) for word in (*words, *MORE.get(entity, ()))} - {""}
+        phrases = {" ".join(_WORDS.findall(canonical(word).lower())) for word in (*words, *MORE.get(entity, ()))} - {""}
         phrases -= AMBIGUOUS.get(entity, frozenset())
         self._words = frozenset(phrase for phrase in phrases if " " not in phrase)
         self._phrases = tuple(sorted(phrase for phrase in phrases if " " in phrase))
@@ -64,10 +65,12 @@ class ContextWords:
 def words_beside(text: str, start: int, end: int) -> list[str]:
     """The words beside ``text[start:end]`` in lower case, the nearest before it first. Bounded work."""
     cut = max(0, start - _BEFORE_CHARACTERS)
+    # A NUL parts the text from other readings of it: what stands beyond is not beside.
+    cut = max(cut, text.rfind("\0", cut, start) + 1)
     before = _WORDS.findall(text[cut:start].lower())
     if cut and before and text[cut].isalnum() and text[cut - 1].isalnum():
         before = before[1:]
-    after = _WORDS.findall(text[end : end + _AFTER_CHARACTERS].lower())
+    after = _WORDS.findall(text[end : end + _AFTER_CHARACTERS].partition("\0")[0].lower())
     return before[-_BEFORE_WORDS:] + after[:_AFTER_WORDS]
 
 
@@ -80,19 +83,26 @@ class KeyWords:
 
     def of(self, segment: Segment) -> list[str]:
         """The words of the segment's key and of the two keys above it, lower case."""
-        if self._keys is None:
-            self._keys = {key.pointer: _key_words(key.folded.text) for key in self._segments if key.provenance == "key"}
         found: list[str] = []
-        if not self._keys or segment.provenance == "key":
+        if not self._read() or segment.provenance == "key":
             return found
         pointer = segment.pointer
         for _ in range(_KEY_LEVELS):
-            found += self._keys.get(pointer, ())
+            found += self._read().get(pointer, ())
             pointer, slash, _ = pointer.rpartition("/")
             if not slash:
                 break
         return found
 
+    def own(self, segment: Segment) -> Sequence[str]:
+        """The words of the key whose value the segment is, lower case; none for an element of an array or a key."""
+        return () if segment.provenance == "key" else self._read().get(segment.pointer, ())
+
+    def _read(self) -> dict[str, list[str]]:
+        if self._keys is None:
+            self._keys = {key.pointer: _key_words(key.folded.text) for key in self._segments if key.provenance == "key"}
+        return self._keys
+
 
 def _key_words(key: str) -> list[str]:
-    return _WORDS.findall(_HUMP.sub(" ", key[:_KEY_CHARACTERS]).lower())
+    return _WORDS.findall(_HUMP.sub(" ", canonical(key[:_KEY_CHARACTERS])).lower())

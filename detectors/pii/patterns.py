@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-import re2
 import regex  # type: ignore[import-untyped]
+from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
+from detectors.common import automata
+from detectors.common.automata import Refused, each, matcher
 from detectors.common.budget import Budget, Unfinished
-from detectors.common.gate import matcher
 from detectors.pii.claims import Claims
-from detectors.pii.projection import View
+from detectors.pii.projection import View, canonical
 from detectors.pii.translate import Untranslatable, translate
 
 EVERYTHING: Final = ""
@@ -32,7 +33,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     """A span that a recognizer accepts, with presidio's score for it.
 
     ``base`` is the pattern's own score. ``shifted``: presidio misses it, since its pattern took a neighbour along, and
-    the whole failed the checksum.
+    the whole failed the checksum. ``entity`` names the type where a recognizer finds several.
     """
 
     start: int
@@ -41,6 +42,16 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     base: float
     pattern: str
     shifted: bool = False
+    entity: str = ""
+
+
+def _source(expression: str, flags: int) -> str:
+    """The expression in the canonical reading of texts, as far as it is one: a range may lose its order."""
+    try:
+        regex.compile(canonical(expression), flags)
+    except regex.error:
+        return expression
+    return canonical(expression)
 
 
 class PatternMatcher:
@@ -52,21 +63,30 @@ class PatternMatcher:
 
     def __init__(self, recognizer: Any, pattern: Any) -> None:
         self.recognizer = recognizer
-        self._name: str = pattern.name
+        self.pattern: Final = pattern
+        self.name: Final[str] = pattern.name
         self._base: float = pattern.score
-        self._original = regex.compile(pattern.regex, recognizer.global_regex_flags)
-        self._by_group = "Iban" in recognizer.name
+        source = _source(pattern.regex, recognizer.global_regex_flags)
+        self._original = regex.compile(source, recognizer.global_regex_flags)
+        self._by_group = isinstance(recognizer, IbanRecognizer)
         self._retried = recognizer.supported_entities[0] in _RETRIED
         self._re2: Any | None = None
         self.gate_source = EVERYTHING
         self.exact = False
         try:
-            translated = translate(pattern.regex, recognizer.global_regex_flags)
-            self._re2 = matcher(translated.source)
+            translated = translate(source, recognizer.global_regex_flags)
+            compiled = matcher(translated.source)
+            # Without google-re2 the original alone takes less time than a wider pattern and the original.
+            self._re2 = None if automata.DEGRADED else compiled
             self.gate_source = translated.source
             self.exact = translated.exact and not self._by_group
-        except (Untranslatable, re2.error):
+        except (Untranslatable, Refused):
             self._re2 = None
+
+    @property
+    def expression(self) -> str:
+        """The pattern, as the recognizer gives it."""
+        return str(self._original.pattern)
 
     def find(self, view: View, budget: Budget, claims: Claims) -> Iterator[Match]:  # noqa: ARG002 - Matcher's
         """All matches that the recognizer accepts, left to right; only shifted ones may overlap others.
@@ -76,7 +96,7 @@ class PatternMatcher:
         if self._re2 is None:
             spans = self._alone(view.canonical, budget)
         elif self.exact:
-            spans = ([match.span()] for match in self._re2.finditer(view.projected))
+            spans = ([match.span()] for match in each(self._re2, view.projected, budget))
         else:
             spans = self._tried_spans(self._re2, view, budget)
         for count, ends in enumerate(spans):
@@ -107,7 +127,7 @@ class PatternMatcher:
 
     def _tried_spans(self, places: Any, view: View, budget: Budget) -> Iterator[list[tuple[int, int]]]:
         position = 0
-        for place in places.finditer(view.projected):
+        for place in each(places, view.projected, budget):
             start, end = place.span()
             budget.check()
             position = max(position, start)
@@ -121,7 +141,8 @@ class PatternMatcher:
 
     def _alone(self, text: str, budget: Budget) -> Iterator[list[tuple[int, int]]]:
         try:
-            for match in self._original.finditer(text, timeout=budget.remaining_s()):
+            # Concurrent: what takes long does not hold the interpreter's lock meanwhile.
+            for match in self._original.finditer(text, timeout=budget.remaining_s(), concurrent=True):
                 yield self._spans(match)
         except TimeoutError:
             raise Unfinished("deadline") from None
@@ -146,5 +167,5 @@ class PatternMatcher:
             if not self._by_group and self.recognizer.invalidate_result(value):
                 score = 0.0
             if score > 0.0:
-                return Match(start, end, score, self._base, self._name)
+                return Match(start, end, score, self._base, self.name)
         return None

@@ -8,15 +8,23 @@ deadline is looked at: what does not finish is said.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import phonenumbers
-from phonenumbers import Leniency, NumberParseException, phonenumbermatcher, phonenumberutil
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    Leniency,
+    NumberParseException,
+    phonenumbermatcher,
+    phonenumberutil,
+)
 
+from detectors.common import automata
+from detectors.common.automata import each, matcher
 from detectors.common.budget import Budget
-from detectors.common.gate import matcher
 from detectors.pii.claims import Claims, Cover
 from detectors.pii.context import raised
 from detectors.pii.patterns import Match
@@ -32,6 +40,8 @@ _LEAD: Final[re.Pattern[str]] = phonenumbermatcher._LEAD_PATTERN
 _CORE: Final = re.compile(rf"(?:{_LEAD.pattern}|\d).*[\d#\uff03]", re.DOTALL)
 """From where a candidate can begin to where one can end."""
 _FIRST: Final = re.compile(r"[+\uff0b\d]")
+_NOT_DIGIT: Final = re.compile(r"\D")
+_CODE_DIGITS: Final = 3
 _UNLIMITED: Final = 1 << 60
 _SUFFIX: Final = 8
 _LONGEST: Final = 600
@@ -41,13 +51,21 @@ and then the number counts without the extension; the library would take quadrat
 Span = tuple[int, int]
 
 
+def _names_country(behind_plus: str) -> bool:
+    """Whether the digits behind a plus begin with a country code; else the library reads on without the plus."""
+    digits = _NOT_DIGIT.sub("", behind_plus)[:_CODE_DIGITS]
+    if digits.startswith("0"):
+        return False
+    return any(int(digits[:size]) in COUNTRY_CODE_TO_REGION_CODE for size in range(1, len(digits) + 1))
+
+
 class _Walk(phonenumbers.PhoneNumberMatcher):
     """Walks the groups of a candidate, as the library's matcher does, for many regions at once; lives for one call."""
 
     def __init__(self, plans: NumberingPlans, leniency: int, budget: Budget) -> None:
         super().__init__("", None, leniency=leniency, max_tries=_UNLIMITED)
         self._plans = plans
-        self._budget = budget
+        self.budget = budget
         self._waiting: list[str] = []
         self._found: dict[str, Span] = {}
         self._possible = False
@@ -79,7 +97,7 @@ class _Walk(phonenumbers.PhoneNumberMatcher):
         return found
 
     def _walk(self, candidate: str, offset: int, regions: list[str]) -> dict[str, Span]:
-        self._budget.check()
+        self.budget.check()
         self._waiting = regions
         self._found = {}
         self._possible = self._visited = False
@@ -93,7 +111,7 @@ class _Walk(phonenumbers.PhoneNumberMatcher):
         self._visited = True
         possible = self._regions_of.get(candidate)
         if possible is None:
-            self._budget.spend()
+            self.budget.spend()
             possible = self._regions_of[candidate] = self._plans.of(candidate)
         if not possible:
             return None
@@ -121,9 +139,9 @@ class _Walk(phonenumbers.PhoneNumberMatcher):
         return bool(self._is_invalid_punctuation_symbol(neighbour) or self._is_latin_letter(neighbour))
 
     def _accepting(self, candidate: str, offset: int, regions: list[str]) -> list[str]:
-        """Which of ``regions`` accept the group; one with a plus reads alike in all of them and is parsed once."""
+        """Which of ``regions`` accept the group; one with a country code reads alike in all and is parsed once."""
         first = _FIRST.search(candidate)
-        if first is None or first.group().isdigit():
+        if first is None or first.group().isdigit() or not _names_country(candidate[first.end() :]):
             return [region for region in regions if self._accepts(candidate, region)]
         key = self.text, candidate, offset
         if key not in self._international:
@@ -131,7 +149,7 @@ class _Walk(phonenumbers.PhoneNumberMatcher):
         return regions if self._international[key] else []
 
     def _accepts(self, candidate: str, region: str) -> bool:
-        self._budget.spend()
+        self.budget.spend()
         try:
             number = phonenumbers.parse(candidate, region, keep_raw_input=True)
         except NumberParseException:
@@ -155,7 +173,9 @@ class PhoneFinder:
         self._bare_score = raised(self._score)
         self._usual_score = self._score if self._score >= threshold else self._bare_score
         characters = consumed(_CANDIDATE.pattern, _CANDIDATE.flags)
-        self._runs = matcher(f"[{characters}]*{self.gate_source}[{characters}]*")
+        # Backtracking would take quadratic time over the first; the second gives runs without a number as well.
+        some = f"[{characters}]+" if automata.DEGRADED else f"[{characters}]*{self.gate_source}[{characters}]*"
+        self._runs = matcher(some)
 
     def find(self, view: View, budget: Budget, claims: Claims) -> Iterator[Match]:
         """Every number that some region accepts; regions may give overlapping spans. Raises ``Unfinished``.
@@ -166,7 +186,9 @@ class PhoneFinder:
         bare, usual = claims.above(self._bare_score), claims.above(self._usual_score)
         walk = _Walk(self._plans, self._leniency, budget)
         seen: set[Span] = set()
-        for run in self._runs.finditer(view.projected):
+        for count, run in enumerate(each(self._runs, view.projected, budget)):
+            if not count & 31:
+                budget.check()
             if self._is_claimed(view.canonical, run.span(), bare, usual):
                 continue
             for span in self._read_run(view.canonical, run.span(), walk):
@@ -185,7 +207,11 @@ class PhoneFinder:
     def _read_run(self, text: str, run: Span, walk: _Walk) -> Iterator[Span]:
         """All regions walk the run together; one that found a number inside a candidate goes on from its own place."""
         waiting = {run[0]: list(self._regions)}
-        while waiting:
+        for count in itertools.count():
+            if not waiting:
+                return
+            if not count & 31:
+                walk.budget.check()
             index = min(waiting)
             regions = waiting.pop(index)
             match = _CANDIDATE.search(text, index, run[1])

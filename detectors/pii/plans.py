@@ -9,8 +9,9 @@ import re
 from typing import Any, Final
 
 import phonenumbers
-import re2
 from phonenumbers import Leniency, PhoneMetadata, phonenumberutil
+
+from detectors.common.automata import full_match_set
 
 _NOT_PLAIN: Final = re.compile(r"[^\W\d_]|[+\uff0b#\uff03~\uff5e;,=*]")
 _NOT_DIGIT: Final = re.compile(r"\D")
@@ -74,7 +75,8 @@ class NumberingPlans:
     """An over-approximation of ``phonenumbers.parse`` and the check of ``leniency``, for some regions.
 
     A valid number is the international prefix and anything that can hold a country code, or country code, national
-    prefix and a number of one of the regions that share the country code.
+    prefix and a number of one of the regions that share the country code. The library strips the prefix once to see
+    whether the country code is one, and once more, by the rules of the country code's main region, behind it.
     """
 
     def __init__(self, regions: tuple[str, ...], leniency: int) -> None:
@@ -82,34 +84,31 @@ class NumberingPlans:
         self._regions = regions
         self._validated = leniency >= Leniency.VALID
         self._rules = {region: _PrefixRule(region) for region in regions} if self._validated else {}
-        options = re2.Options()
-        options.log_errors = False
-        self._set = re2.Set.FullMatchSet(options)
-        lengths = []
-        for region in regions:
-            source, shortest = self._plan(region)
-            self._set.Add(source)
-            lengths.append(shortest)
-        self._set.Add("[0-9]*")
-        self._set.Compile()
-        self.fewest_digits = min(lengths)
+        plans = [self._plan(region) for region in regions]
+        self._set = full_match_set([*(source for source, _ in plans), "[0-9]*"])
+        self.fewest_digits = min(shortest for _, shortest in plans)
 
     def _plan(self, region: str) -> tuple[str, int]:
         metadata = _metadata(region)
         shared = [_metadata(other) for other in phonenumbers.region_codes_for_country_code(metadata.country_code)]
         shortest = min(min(other.general_desc.possible_length) for other in shared)
-        prefix = metadata.national_prefix_for_parsing or ""
+        main = _metadata(phonenumbers.region_code_for_country_code(metadata.country_code))
+        own = metadata.national_prefix_for_parsing or ""
+        again = main.national_prefix_for_parsing or ""
+        prefixes = f"(?:{metadata.country_code})?(?:{own})?(?:{again}|{own})?"
         # Behind the prefix the library wants more than two digits, of which the first is not zero.
         international = metadata.international_prefix
         abroad = f"(?:{international})[1-9][0-9][0-9]+|" if international else ""
         rule = metadata.national_prefix_transform_rule
         if rule is None:
-            return f"{abroad}(?:{metadata.country_code})?(?:{prefix})?(?:{self._national(shared)})", shortest
+            return f"{abroad}{prefixes}(?:{self._national(shared)})", shortest
         if not re.fullmatch(r"\\\d", rule):
-            return "[0-9]*", shortest
+            # The rule adds digits to a local number.
+            local = [length for other in shared for length in other.general_desc.possible_length_local_only]
+            return "[0-9]*", min([shortest, *local])
         # The prefix may hold the whole number.
         national = "|".join(other.general_desc.national_number_pattern for other in shared)
-        return f"{abroad}(?:{metadata.country_code})?(?:{prefix})?(?:{national})?", shortest
+        return f"{abroad}{prefixes}(?:{national})?", shortest
 
     def _national(self, shared: list[Any]) -> str:
         descriptions = [other.general_desc for other in shared]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Collection
 from typing import Any, Final
 
 import phonenumbers
@@ -12,6 +13,7 @@ from presidio_analyzer import PatternRecognizer, predefined_recognizers
 from presidio_analyzer.predefined_recognizers import EmailRecognizer, PhoneRecognizer
 
 from detectors.pii.options import OFF_BY_DEFAULT, PiiOptions
+from detectors.pii.rules import ENTITIES
 from guard.errors import ConfigError
 
 _WHERE: Final = "detectors.options.pii"
@@ -47,19 +49,21 @@ def _unknown(kind: str, value: str, known: set[str]) -> ConfigError:
     return ConfigError(f"unknown {kind} {value!r}", where=_WHERE, mend=mend)
 
 
-def select(options: PiiOptions) -> tuple[list[Any], Any | None]:
+def select(options: PiiOptions, own: Collection[str] = ()) -> tuple[list[Any], Any | None]:
     """The pattern recognizers that ``options`` ask for, and the phone recognizer or ``None``.
 
-    Raises ``ConfigError`` for an entity, country or phone region that does not exist.
+    ``own``: the types that the user's own recognizers find; options may name them too. Raises ``ConfigError`` for an
+    entity, country or phone region that does not exist.
     """
     available = _available()
     phone = PhoneRecognizer(supported_regions=options.phone_regions)
     phone_entity = phone.supported_entities[0]
     entities = {recognizer.supported_entities[0] for recognizer in available} | {phone_entity}
     countries = {recognizer.country_code() for recognizer in available} - {None}
+    more = ENTITIES | set(options.ner.entities if options.ner is not None else ()) | set(own)
     for name in (*(options.entities or ()), *options.thresholds):
-        if name not in entities:
-            raise _unknown("entity", name, entities)
+        if name not in entities | more:
+            raise _unknown("entity", name, entities | more)
     for region in options.phone_regions:
         if region not in phonenumbers.SUPPORTED_REGIONS:
             raise _unknown("phone region", region, set(phonenumbers.SUPPORTED_REGIONS))

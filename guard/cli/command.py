@@ -20,7 +20,7 @@ EXIT_USAGE: Final = 3
 
 def build() -> typer.Typer:
     """The command with all its sub-commands; those of other packages come through entry points."""
-    from guard.cli import check, demo, doctor, log, policy, project, schema
+    from guard.cli import check, demo, doctor, log, policy, project, schema, vault
 
     app = typer.Typer(
         name="guard",
@@ -37,6 +37,7 @@ def build() -> typer.Typer:
     app.command("schema")(schema.schema)
     app.add_typer(policy.app, name="policy")
     app.add_typer(log.app, name="log")
+    app.add_typer(vault.app, name="vault")
     for point in sorted(entry_points(group=COMMAND_GROUP), key=lambda p: p.name):
         app.add_typer(point.load(), name=point.name)
     return app

@@ -64,6 +64,7 @@ class Route(_Section):
     field_names: tuple[Name, ...] = ()
     unsafe_fail_open: bool = False
     large_bodies: Literal["refuse", "pass"] = "refuse"
+    streams: Literal["live", "buffer"] = "live"
 
 
 class JwtConfig(_Section):
@@ -228,6 +229,23 @@ class RecordConfig(_Section):
     queue_records: int = Field(10_000, ge=1)
 
 
+class VaultConfig(_Section):
+    """``[vault]``: how long pseudonyms live. ``conversation`` keeps them, sealed, for the conversations of one
+    principal, named by ``conversation_header`` or by a member of the body."""
+
+    scope: Literal["exchange", "conversation"] = "exchange"
+    conversation_header: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+    conversation_pointers: tuple[Annotated[str, Field(pattern=r"^(/[^/~]+)+$")], ...] = (
+        "/conversation",
+        "/conversation/id",
+        "/metadata/conversation_id",
+    )
+    ttl_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
+    max_values: int = Field(2_000, ge=1, le=20_000)
+    max_conversations: int = Field(100, ge=1)
+    max_bytes: int = Field(256 * 2**20, ge=4 * 2**20)
+
+
 class GuardConfig(BaseSettings):
     """The whole configuration, validated and frozen."""
 
@@ -249,6 +267,7 @@ class GuardConfig(BaseSettings):
     networks: dict[Name, tuple[Cidr, ...]] = {}
     budgets: Budgets = Budgets()
     record: RecordConfig = RecordConfig()
+    vault: VaultConfig = VaultConfig()
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override] # the sources that are not used are not named

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 from guard.content.beginnings import read_beginning
 from guard.content.coverage import SKIP_REASONS
-from guard.content.edits import Edit, Edits, apply_edits
+from guard.content.edits import Edit, Edits, apply_edits, apply_to_pieces
 from guard.content.encodings import decode
 from guard.content.forms import read_query, write_query
 from guard.content.header_values import read_headers, write_headers
 from guard.content.headers import Head, parse_head
 from guard.content.media_types import is_opaque
+from guard.content.members import member
+from guard.content.passing import Arguments, PassingEvent, is_document, read_arguments, read_event
 from guard.content.paths import read_path, write_path
 from guard.content.reader import assemble, read, write
 from guard.content.shapes import SHAPES, Shape, ShapeName, choose
 from guard.content.sse import Event, EventReader
 from guard.content.streams import Delta, Deltas, deltas
 from guard.content.usage import Usage, usage_of
-from guard.content.walk import ReadLimits
+from guard.content.walk import At, ReadLimits
 
 __all__ = [
     "SHAPES",
     "SKIP_REASONS",
+    "Arguments",
+    "At",
     "Delta",
     "Deltas",
     "Edit",
@@ -34,19 +38,25 @@ __all__ = [
     "Event",
     "EventReader",
     "Head",
+    "PassingEvent",
     "ReadLimits",
     "Shape",
     "ShapeName",
     "Usage",
     "apply_edits",
+    "apply_to_pieces",
     "assemble",
     "choose",
     "decode",
     "deltas",
+    "is_document",
     "is_opaque",
+    "member",
     "parse_head",
     "read",
+    "read_arguments",
     "read_beginning",
+    "read_event",
     "read_headers",
     "read_path",
     "read_query",

@@ -13,11 +13,12 @@ from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from html.entities import html5
-from typing import Final
+from typing import ClassVar, Final
 
 from guard.content.edits import Edit, apply_edits
 from guard.errors import ObligationFailed
-from guard.folding import Folded, fold
+from guard.folding import Folded
+from guard.readings import see
 from guard.types import Segment
 
 _OPEN: Final = "<![CDATA["
@@ -30,16 +31,9 @@ _DECLARED_ENTITY: Final = re.compile(r"<!ENTITY\s", re.IGNORECASE)
 
 
 class MarkupFolded(Folded, frozen=True, gc=False):
-    """The folded form of markup. ``ends[i]`` is the offset in the original after what became ``text[i]``; empty if
-    nothing was folded."""
+    """The folded form of markup: its edits are escaped."""
 
-    ends: Sequence[int] = ()
-
-    def original_span(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original text that the folded span ``[start, end)`` came from, whole references included."""
-        if self.offsets is None or end <= start:
-            return Folded.original_span(self, start, end)
-        return self.offsets[start], self.ends[end - 1]
+    escaped: ClassVar[bool] = True
 
 
 def declares_entities(text: str) -> bool:
@@ -48,21 +42,20 @@ def declares_entities(text: str) -> bool:
 
 
 def fold_markup(text: str) -> MarkupFolded:
-    """Fold as ``guard.folding.fold`` does what a reader of the markup sees. References are read once; CDATA markers are
+    """Fold as ``guard.readings.see`` does what a reader of the markup sees. References are read once; CDATA markers are
     dropped, so that text that continues over them is one; all other markup stays. Linear."""
     read, starts, ends = _read(text) if "&" in text or _CLOSE in text else (text, None, None)
-    folded = fold(read)
+    folded = see(read)
     if starts is None or ends is None:
-        if folded.offsets is None:
-            return MarkupFolded(folded.text)
-        return MarkupFolded(folded.text, folded.offsets, array("I", (offset + 1 for offset in folded.offsets[:-1])))
+        return MarkupFolded(folded.text, folded.offsets, folded.ends)
     starts.append(len(text))
     if folded.offsets is None:
         return MarkupFolded(read, starts, ends)
     origins = folded.offsets[:-1]
+    stops = (origin + 1 for origin in origins) if folded.ends is None else folded.ends
     offsets = array("I", (starts[origin] for origin in origins))
     offsets.append(len(text))
-    return MarkupFolded(folded.text, offsets, array("I", (ends[origin] for origin in origins)))
+    return MarkupFolded(folded.text, offsets, array("I", (ends[stop - 1] if stop else 0 for stop in stops)))
 
 
 def _read(text: str) -> tuple[str, array[int], array[int]]:

@@ -92,6 +92,7 @@ class _Reader(msgspec.Struct, frozen=True):
         value = walk.parse(text)
         place: Place = self.shape.request if self.stage == "request" else self.shape.response
         walk.root(value, walk.open_document(value), At("", place, place.provenance or "unknown"))
+        walk.read_seams()
         return self._content(
             body,
             segments=tuple(walk.segments),

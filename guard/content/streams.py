@@ -19,8 +19,8 @@ from guard.content.places import METADATA, UNKNOWN
 from guard.content.shapes import Shape
 from guard.content.sse import Event, serialise
 from guard.content.walk import At, ReadLimits, Walk
-from guard.folding import fold
 from guard.keyed import KeyedHash
+from guard.readings import see
 from guard.types import Named, Provenance, Segment, Skipped
 
 
@@ -82,7 +82,7 @@ class StreamWalk(Walk):
         """A new segment; ``False`` if it is past the inspection limit."""
         if not self._fits(text, pointer):
             return False
-        self.segments.append(Segment(text, pointer, provenance, fold(text)))
+        self.segments.append(Segment(text, pointer, provenance, see(text)))
         self.targets.append(target)
         return True
 
@@ -177,12 +177,13 @@ class StreamTree(msgspec.Struct, frozen=True, eq=False):
             changes += [(slot, None) for slot in self.fragments]
         written = rewrite(self.documents, changes)
         return b"".join(
-            serialise(event, [_text(value) for value in written[root]]) if root in written else event.raw
+            serialise(event, [as_text(value) for value in written[root]]) if root in written else event.raw
             for event, root in zip(self.events, self.roots, strict=True)
         )
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A field's value as it is written: a string, or the JSON of what was parsed."""
     return value if isinstance(value, str) else strict.encode(value).decode()
 
 

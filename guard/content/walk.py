@@ -9,13 +9,15 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from guard.carried import text_of_base64
 from guard.content import coverage, strict
+from guard.content.adjacent import read_seams
 from guard.content.documents import Document, Slot
 from guard.content.markup import declares_entities, fold_markup
 from guard.content.places import LOOSE, UNKNOWN, FactName, Place
 from guard.errors import ContentRefused
-from guard.folding import fold
 from guard.keyed import KeyedHash
+from guard.readings import see
 from guard.types import Named, Provenance, Segment, Skipped
 
 _STARTS_LIKE_JSON: Final = re.compile(r'[ \t\n\r]*[\[{"]').match
@@ -163,13 +165,16 @@ class Walk:
             self.emit(text, slot, at.pointer, at.provenance)
 
     def _is_media(self, text: str, slot: Slot, at: At) -> bool:
-        """Whether the string is no text but an image or the like, which is then said as skipped."""
+        """Whether the string is no text but an image or the like, which is then said as skipped. A text in base64 is a
+        text, whatever it is declared as: its folded form holds what it decodes to."""
         kind = at.place.kind
         if kind == "media" and _BASE64(text):
+            if text_of_base64(text):
+                return False
             self.skip(at.pointer, at.place.reason or _media_reason(slot.container))
             return len(text) >= _MIN_MEDIA_CHARACTERS
         match = _DATA_URL(text) if text[:5].lower() == "data:" else None
-        if match is None:
+        if match is None or text_of_base64(text[text.index(",") + 1 :]):
             return False
         if kind in ("url", "media"):
             self.skip(at.pointer, MEDIA_REASONS.get(match[1].partition("/")[0].lower(), coverage.FILE))
@@ -199,7 +204,7 @@ class Walk:
     def emit(self, text: str, slot: Slot, pointer: str, provenance: Provenance) -> None:
         """One text becomes a segment, if it still fits the inspection limit."""
         if self._fits(text, pointer):
-            self.segments.append(Segment(text, pointer, provenance, fold(text)))
+            self.segments.append(Segment(text, pointer, provenance, see(text)))
             self.slots.append(slot)
 
     def emit_markup(self, text: str, slot: Slot, pointer: str) -> None:
@@ -219,6 +224,11 @@ class Walk:
         self._room = -1
         self.past_limit.append(pointer)
         return False
+
+    def read_seams(self) -> None:
+        """What is spelled over neighbouring text parts is read, too (``guard.content.adjacent``)."""
+        if len(self.segments) > 1:
+            read_seams(self.segments, frozenset({"text", self.token("text")}))
 
     def join(self, text: str, slot: Slot, at: At) -> None:
         """A piece of a streamed text; outside streams it is a text like others."""

@@ -1,8 +1,8 @@
 """The app's answer on its way out: held until it is decided, then sent, rewritten or replaced by a denial.
 
 The head of the answer chooses how its body is handled: *buffered* (anything that can be read: inspected whole, its
-outcome durable before the first byte), *events* (server-sent events: buffered up to a bound where something is
-redacted or restored, otherwise inspected as they flow) or *passing* (no body, or a media type that holds no text that
+outcome durable before the first byte), *events* (server-sent events: inspected, redacted and restored as they flow, or
+buffered up to a bound where that cannot be exact) or *passing* (no body, or a media type that holds no text that
 we read: decided at the head, with the gap spoken in its coverage).
 """
 
@@ -195,8 +195,9 @@ class Answer:
         self._sent_status = self.status
         await self._out({"type": "http.response.start", "status": self.status, "headers": headers})
 
-    async def send_body(self, body: bytes, *, more: bool) -> None:
-        """Send a piece of the body; waits for the server's back-pressure."""
+    async def send_body(self, body: bytes, *, more: bool, raw_bytes: int | None = None) -> None:
+        """Send a piece of the body; waits for the server's back-pressure. ``raw_bytes``: how much of what the app sent
+        leaves with it, where that is not its own length."""
         if not self._recorded:
             self._sent_bytes += len(body)
             self._hasher.update(body)
@@ -204,7 +205,7 @@ class Answer:
             self._over = True
         await self._out({"type": "http.response.body", "body": body, "more_body": more})
         if more:
-            self._gone(len(body))
+            self._gone(len(body) if raw_bytes is None else raw_bytes)
         else:
             self._unsent.clear()
             self.exchange.account.drop_answer()

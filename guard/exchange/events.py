@@ -1,4 +1,4 @@
-"""Answers that are server-sent events: buffered where something is redacted or restored, flowing otherwise."""
+"""Answers that are server-sent events: inspected and rewritten as they flow, or buffered where that cannot be exact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from guard import content as reading
 from guard.errors import ContentRefused, ObligationFailed
-from guard.exchange.flowing import FlowingEvents
+from guard.exchange.flowing import FlowingEvents, local_types
 from guard.exchange.handling import Passing, edits_for, judge_answer, opaque, passing, settle, undue
 from guard.exchange.judge import denied_by_obligation
 from guard.exchange.pieces import events_of
@@ -14,6 +14,7 @@ from guard.types import Content
 
 if TYPE_CHECKING:
     from guard.exchange.answer import Answer
+    from guard.exchange.judge import Judgement
 
 
 async def handle_events(answer: Answer) -> BufferedEvents | FlowingEvents | Passing:
@@ -24,10 +25,30 @@ async def handle_events(answer: Answer) -> BufferedEvents | FlowingEvents | Pass
     if judgement.decision.effect == "deny":
         await answer.deny(judgement.decision)
         return Passing(answer)
-    if judgement.duties.redacts or answer.exchange.vault.used:
+    if _must_wait(answer, judgement):
         return BufferedEvents(answer)
+    try:
+        edits_for(answer, judgement)
+    except ObligationFailed as error:
+        await answer.deny(denied_by_obligation(judgement.decision, error))
+        return Passing(answer)
     await answer.send_head(judgement, length=None)
     return FlowingEvents(answer, judgement)
+
+
+def _must_wait(answer: Answer, judgement: Judgement) -> bool:
+    """Whether the stream is rewritten whole: its route wants that; something is due in events of which it is not known
+    how their texts go on; or a detector that needs the whole text finds what is to be hidden."""
+    exchange = answer.exchange
+    if exchange.streams == "buffer":
+        return True
+    if not (judgement.duties.redacts or exchange.vault.used):
+        return False
+    hidden = {entity for entity, operator in judgement.duties.redactions.items() if operator.name != "keep"}
+    return not exchange.shape.joins or any(
+        not hidden.isdisjoint(detector.entities.difference(local_types(detector)))
+        for detector in exchange.services.pipeline.detectors
+    )
 
 
 _MAX_EVENTS: Final = 20_000

@@ -1,168 +1,292 @@
-"""Server-sent events that are inspected as they flow, where nothing is redacted or restored.
+"""Server-sent events that are inspected, redacted and restored as they flow.
 
-Decided at the head, whenever a new type of finding appears, and at the end. An event leaves only after its text was
-inspected in its context; what has left cannot be rewritten, so a redaction that becomes due on the way stops it.
+Decided at the head, whenever a new type of finding appears, and at the end. A text leaves once no value that is still
+to come can reach into it (``guard.stream``) and it was inspected in its context, so that what is found is hidden, or
+stops the stream, before it has left. Arguments of a tool call leave when they are whole.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from guard import content as reading
+from guard.content import Edit
 from guard.errors import ContentRefused, ObligationFailed
-from guard.exchange.judge import Judgement, denied_by_obligation, judge
+from guard.exchange.held import Channel, Entry, Held
+from guard.exchange.judge import Judgement
 from guard.exchange.pieces import events_of
-from guard.pipeline import Detection
-from guard.stream import MAX_CHANNELS, TooManyChannels, Windows
-from guard.types import Content, Decision, Finding, Incomplete, Segment, Skipped
+from guard.exchange.verdicts import Verdicts
+from guard.obligations.redact import combine, redact
+from guard.stream import CONTEXT_CHARACTERS, MAX_CHANNELS, TooManyChannels, Window
+from guard.types import Decision, Detector, Finding, Segment, Skipped
 
 if TYPE_CHECKING:
     from guard.exchange.answer import Answer
 
 _MAX_EVENT_BYTES: Final = 1 << 20
-_MAX_KEPT: Final = 64
-_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/]))")
+_MAX_EVENTS: Final = 20_000
+_WIDE_CONTEXT: Final = 512
+"""For detectors that do not say how far they look."""
+
+
+class _Source(msgspec.Struct, eq=False):
+    """One text that is to be inspected: ``segment.text[fresh:ready]`` may leave. It belongs to a channel (with its
+    ``window``, or whole as ``arguments``) or stands alone in an event."""
+
+    segment: Segment
+    fresh: int
+    ready: int
+    channel: Channel | None = None
+    window: Window | None = None
+    arguments: reading.Arguments | None = None
+    entry: Entry | None = None
+    part: int = 0
 
 
 class FlowingEvents:
-    """Inspects and passes events until a verdict stops them."""
+    """Inspects events and lets them pass until a verdict stops them."""
 
     def __init__(self, answer: Answer, head: Judgement) -> None:
         self._answer = answer
+        services = answer.exchange.services
+        self._limit = services.config.limits.stream_buffer_bytes
         self._reader = reading.EventReader(_MAX_EVENT_BYTES)
-        self._windows = Windows()
-        self._pointers: dict[str, None] = {}
-        self._skipped: dict[Skipped, None] = dict.fromkeys(head.content.skipped)
-        self._seen: dict[tuple[str, str], float] = {}
-        # The texts of the head, then one segment for each new type of finding and each higher score of it: enough for
-        # the policy, bounded for us.
-        self._kept: list[Segment] = list(head.segments)
-        self._most = len(self._kept) + _MAX_KEPT
-        self._findings: list[Finding] = list(head.findings)
-        self._incomplete: tuple[Incomplete, ...] = head.detection.incomplete
-        self._outcomes = head.detection.outcomes
-        self._headers = frozenset(head.duties.headers)
-        self._size = 0
+        self._verdicts = Verdicts(answer, head)
+        self._local = {d.info.name: local_types(d) for d in services.pipeline.detectors}
+        is_local = all(local_types(d) for d in services.pipeline.detectors)
+        self._context = CONTEXT_CHARACTERS if is_local else _WIDE_CONTEXT
+        # Where the guard may have to go on with what came, it must know what of that has left: a beginning.
+        in_order = answer.exchange.fails_open or answer.exchange.shape.name == "anthropic.messages"
+        self._held = Held(in_order=in_order)
+        self._channels: dict[str, Channel] = {}
+        self._touched: dict[str, Channel] = {}
+        self._alone: list[_Source] = []
+        self._keys: dict[str, Segment] = {}
+        self._counts = dict(answer.redactions)  # those of the headers
         self._sent = 0
 
     async def feed(self, body: bytes, *, more: bool) -> None:
-        """Inspect the events that this piece completes, then pass them."""
-        self._size += len(body)
+        """Inspect the events that this piece completes, and let go what may leave."""
+        self._verdicts.size_bytes += len(body)
         try:
             events = await events_of(self._answer.exchange.services, self._reader, body, more=more)
             self._answer.exchange.spending.passing(events)
             verdict = await self._inspect(events)
-        except (ContentRefused, TooManyChannels) as error:
-            what = error.what if isinstance(error, ContentRefused) else "the stream opens too many channels"
-            judgement = await self._judge(Skipped("", "unreadable_stream"))
-            verdict = denied_by_obligation(judgement.decision, ObligationFailed(what))
-        if verdict is None and not more:
-            verdict = _stopping(await self._judge(), self._headers)
+            if verdict is None and not more:
+                verdict = await self._settle(("",)) or await self._verdicts.ask()
+        except (ContentRefused, TooManyChannels, ObligationFailed) as error:
+            what = "the stream opens too many channels" if isinstance(error, TooManyChannels) else error.what
+            verdict = await self._verdicts.refuse(ObligationFailed(what), Skipped("", "unreadable_stream"))
+        leaving = self._held.release(last=verdict is not None)
+        self._sent += leaving.events
+        self._answer.redactions = self._counts
+        ends = not more and verdict is None
+        if leaving.body or ends:
+            await self._answer.send_body(leaving.body, more=not ends, raw_bytes=leaving.raw_bytes)
         if verdict is not None:
             await self.stop(verdict)
-            return
-        self._sent += len(events)
-        await self._answer.send_body(b"".join(event.raw for event in events), more=more)
-        if not more:
+        elif ends:
             await self._answer.record(None)
 
     async def stop(self, verdict: Decision) -> None:
-        """End the stream with this verdict."""
+        """End the stream with this verdict; what is held back does not leave."""
         await self._answer.stop(verdict, events_sent=self._sent)
 
     async def _inspect(self, events: list[reading.Event]) -> Decision | None:
         """The decision that stops the stream, if these events lead to one."""
-        segments, fresh = self._windows_of(events)
-        if not segments:
-            return None
-        detection = await self._answer.exchange.services.pipeline.detect(segments, "response")
-        self._outcomes = detection.outcomes or self._outcomes
-        news = bool(detection.incomplete) and detection.incomplete != self._incomplete
-        self._incomplete = detection.incomplete or self._incomplete
-        for finding in detection.findings:
-            kind = (finding.type, finding.detector)
-            if finding.end <= fresh[finding.segment] or finding.score <= self._seen.get(kind, -1.0):
-                continue
-            self._seen[kind] = finding.score
-            if len(self._kept) < self._most:
-                self._findings.append(msgspec.structs.replace(finding, segment=len(self._kept)))
-                self._kept.append(segments[finding.segment])
-            news = True
-        return _stopping(await self._judge(), self._headers) if news else None
-
-    def _windows_of(self, events: list[reading.Event]) -> tuple[list[Segment], list[int]]:
-        """The new texts in their context, and where in each the new part begins."""
-        segments: list[Segment] = []
-        fresh: list[int] = []
-        joined: dict[str, reading.Delta] = {}
         for event in events:
-            read = self._answer.exchange.deltas(event)
-            for gap in read.skipped:
-                if len(self._skipped) < MAX_CHANNELS:
-                    self._skipped[gap] = None
-            for delta in read.texts:
-                self._answer.exchange.spending.said(delta.text)
-                if len(self._pointers) < MAX_CHANNELS:
-                    self._pointers[delta.channel] = None
-                if not delta.joined:
-                    segments.append(Segment.of(delta.text, delta.channel, delta.provenance))
-                    fresh.append(0)
-                elif known := joined.get(delta.channel):
-                    joined[delta.channel] = msgspec.structs.replace(known, text=known.text + delta.text)
-                else:
-                    joined[delta.channel] = delta
-        for channel, delta in joined.items():
-            window = self._windows.feed(channel, delta.text)
-            segments.append(Segment.of(window.text, channel, delta.provenance))
-            fresh.append(window.fresh)
-            if "\\" in window.text:
-                # Arguments of a tool call pass as pieces of JSON text, in which an escape hides a character.
-                segments.append(Segment.of(_unescaped(window.text), channel, delta.provenance))
-                fresh.append(0)
-        return segments, fresh
+            entry = self._taken(event)
+            if entry.read.ends:
+                verdict = await self._settle(entry.read.ends)
+                if verdict is not None:
+                    return verdict
+        verdict = await self._settle(())
+        if verdict is None and (self._held.size_bytes > self._limit or self._held.events > _MAX_EVENTS):
+            what = "the stream holds back more than limits.stream_buffer_bytes"
+            return await self._verdicts.refuse(ObligationFailed(what))
+        return verdict
 
-    async def _judge(self, *skipped: Skipped) -> Judgement:
-        answer, exchange = self._answer, self._answer.exchange
-        # Every channel was inspected; those without a finding stand here with their pointer only.
-        empty = [Segment.of("", pointer) for pointer in self._pointers]
-        content = Content(
-            media_type=answer.head.media_type,
-            size_bytes=self._size,
-            segments=(*self._kept, *empty),
-            skipped=(*self._skipped, *skipped),
-        )
-        judgement = await judge(
-            exchange.services,
-            exchange.caller,
-            content,
-            stage="response",
-            anomaly=exchange.anomaly,
-            asked=exchange.asked,
-            detection=Detection(tuple(self._findings), self._incomplete, self._outcomes),
-        )
-        answer.note(judgement)
-        return judgement
+    def _taken(self, event: reading.Event) -> Entry:
+        """The event among those that wait, its texts in their channels."""
+        exchange = self._answer.exchange
+        read = exchange.read_event(event)
+        self._verdicts.gaps(read.skipped)
+        entry = Entry(read)
+        for index, part in enumerate(read.parts):
+            exchange.spending.said(part.text)
+            if part.at is not None:
+                channel = self._channel(part.at)
+                entry.add(index, channel)
+                self._touched[part.at.pointer] = channel
+            elif part.segment is not None:
+                entry.waiting += 1
+                self._alone.append(_Source(part.segment, 0, len(part.text), entry=entry, part=index))
+                if part.segment.provenance == "key" and len(self._keys) < MAX_CHANNELS:
+                    self._keys[part.segment.pointer] = part.segment
+        self._held.add(entry)
+        return entry
+
+    def _channel(self, at: reading.At) -> Channel:
+        channel = self._channels.get(at.pointer)
+        if channel is None:
+            if len(self._channels) >= MAX_CHANNELS:
+                raise TooManyChannels
+            channel = self._channels[at.pointer] = Channel(at, self._context)
+        return channel
+
+    # Inspecting ------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, ends: Sequence[str]) -> Decision | None:
+        """Inspect what may leave, with all of the channels that ``ends`` ends; the decision that stops the stream."""
+        sources = [*self._alone, *self._windows(ends)]
+        self._alone = []
+        if not sources:
+            return None
+        segments = [source.segment for source in sources]
+        detection = await self._answer.exchange.services.pipeline.detect([*segments, *self._keys.values()], "response")
+        found: dict[int, list[Finding]] = {}
+        for finding in detection.findings:
+            found.setdefault(finding.segment, []).append(finding)
+        if self._verdicts.unfinished(detection):
+            verdict = await self._verdicts.ask()
+            if verdict is not None:
+                return verdict
+        documents: dict[str, tuple[_Source, dict[int, list[Edit]]]] = {}
+        leaf = 0
+        for index, source in enumerate(sources):
+            self._verdicts.inspected(source.segment.pointer)
+            edits, verdict = await self._edits(segments, index, source, found.get(index, ()))
+            if verdict is not None:
+                if source.window is not None:
+                    _apply(source, edits)
+                return verdict
+            if source.arguments is None:
+                _apply(source, edits)
+                continue
+            pointer = source.segment.pointer if source.channel is None else source.channel.at.pointer
+            if pointer not in documents:
+                documents[pointer], leaf = (source, {}), 0
+            if edits:
+                documents[pointer][1][leaf] = edits
+            leaf += 1
+        for source, changes in documents.values():
+            if source.channel is not None and source.arguments is not None:
+                source.channel.replace(source.arguments.write(changes) if changes else None)
+        return None
+
+    def _windows(self, ends: Sequence[str]) -> Iterator[_Source]:
+        """What may leave of the channels that were fed, and all of those that are over."""
+        over = [channel for pointer, channel in self._channels.items() if channel.pieces and _is_over(pointer, ends)]
+        touched, self._touched = self._touched, {}
+        for channel in dict.fromkeys([*touched.values(), *over]):
+            closed = channel in over
+            if channel.is_document:
+                if closed:
+                    yield from self._leaves(channel)
+                continue
+            window = channel.tail.window(closed=closed)
+            if window is None:
+                continue
+            held = 0 if closed else self._answer.exchange.vault.could_begin(window.text)
+            ready = min(window.ready, len(window.text) - held)
+            if ready > window.fresh:
+                segment = Segment.of(window.text, channel.at.pointer, channel.at.provenance)
+                yield _Source(segment, window.fresh, ready, channel, window)
+
+    def _leaves(self, channel: Channel) -> Iterator[_Source]:
+        """The texts of a document that is whole."""
+        arguments = self._answer.exchange.read_arguments(channel.text, channel.at)
+        self._verdicts.gaps(arguments.skipped)
+        if not arguments.segments:
+            channel.replace(None)
+        for segment in arguments.segments:
+            yield _Source(segment, 0, len(segment.text), channel, arguments=arguments)
+
+    def _is_local(self, finding: Finding) -> bool:
+        return finding.type in self._local.get(finding.detector, ())
+
+    async def _edits(
+        self, segments: Sequence[Segment], index: int, source: _Source, findings: Sequence[Finding]
+    ) -> tuple[list[Edit], Decision | None]:
+        """What changes in the ready part of a text, and the decision that stops the stream instead.
+
+        What straddles the end of the ready part is held back with it. A verdict on a finding holds from the finding on.
+        """
+        text, fresh = source.segment.text, source.fresh
+        exchange = self._answer.exchange
+        standing = None if source.channel is None else source.channel.standing
+        origin = 0 if standing is None or source.arguments is not None else fresh
+        back = [span for span in exchange.vault.spans(text, standing=standing, origin=origin) if span[1] > fresh]
+        local = [f for f in findings if self._is_local(f)]
+        spans = [*((f.start, f.end) for f in local), *((start, end) for start, end, _ in back)]
+        ready = source.ready = max(fresh, _unstraddled(source.ready, spans))
+        back = [span for span in back if span[1] <= ready]
+        edits: dict[int, list[Edit]] = {index: back} if back else {}
+        self._answer.restored += len(back)
+        seen = [f for f in findings if f.end > fresh and (f.end <= ready or not self._is_local(f))]
+        for cluster in _clusters(seen):
+            # All of them are taken note of, whichever is news.
+            news = [self._verdicts.is_news(finding, source.segment) for finding in cluster]
+            verdict = await self._verdicts.ask() if any(news) else None
+            if verdict is None and any(self._verdicts.hides(f) and (f.start < fresh or f.end > ready) for f in cluster):
+                what = "a redaction became due in a text that has left already"
+                mend = 'set streams = "buffer" on this route'
+                verdict = await self._verdicts.refuse(ObligationFailed(what, mend=mend))
+            if verdict is not None:
+                source.ready = min(ready, max(fresh, cluster[0].start))
+                return [edit for edit in edits.get(index, ()) if edit[1] <= source.ready], verdict
+            redaction = redact(
+                segments, cluster, self._verdicts.redactions, vault=exchange.vault,
+                keyed=exchange.services.keyed, protected={index: back},
+            )  # fmt: skip
+            edits = combine(edits, redaction.edits)
+            for entity, count in redaction.counts.items():
+                self._counts[entity] = self._counts.get(entity, 0) + count
+        swallowed = source.window.swallowed if source.window is not None else ()
+        outside = [e for e in edits.get(index, ()) if not any(e[0] < s[1] and e[1] > s[0] for s in swallowed)]
+        return sorted([*outside, *(e for e in swallowed if e[1] <= ready)]), None
 
 
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+def local_types(detector: Detector) -> Collection[str]:
+    """The types of finding that are certain before the text has ended: a detector says them in its attribute
+    ``local`` (``docs/detectors.md``)."""
+    return getattr(detector, "local", frozenset())
 
 
-def _stopping(judgement: Judgement, sent: frozenset[tuple[bytes, bytes]]) -> Decision | None:
-    """The decision that ends the stream, if this verdict does. ``sent`` are the headers that left with its head."""
-    if judgement.decision.effect == "deny":
-        return judgement.decision
-    if not sent.issuperset(judgement.duties.headers):
-        mend = "state the annotate obligation at the response stage whatever the findings are"
-        return denied_by_obligation(
-            judgement.decision, ObligationFailed("a header became due after the head of the stream", mend=mend)
-        )
-    redactions = judgement.duties.redactions
-    if any(f.type in redactions and redactions[f.type].name != "keep" for f in judgement.findings):
-        what = "a redaction became due in a stream that already flows"
-        mend = "state the redact obligation at the response stage whatever the findings are"
-        return denied_by_obligation(judgement.decision, ObligationFailed(what, mend=mend))
-    return None
+def _apply(source: _Source, edits: Sequence[Edit]) -> None:
+    if source.channel is not None and source.window is not None:
+        if source.ready > source.fresh:
+            source.channel.settle(source.window, source.ready, edits)
+    elif source.entry is not None:
+        source.entry.waiting -= 1
+        if edits:
+            source.entry.changed[source.part] = reading.apply_edits(source.segment.text, edits)
+
+
+def _is_over(pointer: str, ends: Sequence[str]) -> bool:
+    return any(pointer == end or pointer.startswith(f"{end}/") for end in ends)
+
+
+def _unstraddled(ready: int, spans: Sequence[tuple[int, int]]) -> int:
+    """The end of the ready part, before every span that would reach over it."""
+    for start, end in sorted(spans, reverse=True):
+        if start < ready < end:
+            ready = start
+    return ready
+
+
+def _clusters(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
+    """Findings that overlap, together, by position."""
+    cluster: list[Finding] = []
+    end = -1
+    for finding in sorted(findings, key=lambda f: (f.start, f.end)):
+        if cluster and finding.start >= end:
+            yield cluster
+            cluster = []
+        cluster.append(finding)
+        end = max(end, finding.end) if len(cluster) > 1 else finding.end
+    if cluster:
+        yield cluster

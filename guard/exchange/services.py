@@ -12,6 +12,7 @@ from guard.exchange.failing import Tally
 from guard.exchange.pressure import Pressure
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
+from guard.obligations.conversations import Conversations
 from guard.obligations.counters import Counters
 from guard.pipeline import Pipeline
 from guard.policy.candidate import Candidate
@@ -43,6 +44,7 @@ class Services:
     pressure: Pressure
     tally: Tally
     counters: Counters
+    conversations: Conversations | None = None
 
     async def offload(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long.

@@ -14,11 +14,13 @@ from guard.errors import GuardStopped, LogUnavailable
 from guard.exchange.beside import Beside, joined, read_beside, size_of
 from guard.exchange.failing import outage
 from guard.exchange.judge import Judgement, judge
+from guard.exchange.keeping import binding_of, hide
 from guard.exchange.pressure import Account
 from guard.exchange.scope import caller_of, event_of
 from guard.exchange.services import Matched, Services
 from guard.exchange.spending import Spending
 from guard.obligations.redact import Edits, combine, redact, restore
+from guard.obligations.sealing import Binding
 from guard.obligations.vault import Vault
 from guard.policy.document import recorded
 from guard.record.build import BodyDigest, ObligationResult, decision_record, digest_of, outcome_record
@@ -52,6 +54,7 @@ class Session:
         self.unrecorded: LogUnavailable | None = None
         self.barred = False  # it was denied or refused: no later failure may let it through
         self._beside = Beside()
+        self._binding: Binding | None = None
         self._matched = matched
         self._uses: set[tuple[Stage, str]] = set()
 
@@ -146,6 +149,11 @@ class Session:
         except LogUnavailable as error:
             _log.error("the outcome could not be recorded", error=error.what)
 
+    @property
+    def streams(self) -> str:
+        """How this route's streamed answers are inspected: ``live`` or ``buffer``."""
+        return self._matched.route.streams
+
     # Reading ---------------------------------------------------------------------------------------------------------
 
     @property
@@ -199,14 +207,20 @@ class Session:
             field_names=self._matched.field_names,
         )
 
-    def deltas(self, event: reading.Event) -> reading.Deltas:
-        """The texts of one event, and its gaps, of a streamed answer as it passes. Raises ``ContentRefused``."""
-        return reading.deltas(
+    def read_event(self, event: reading.Event) -> reading.PassingEvent:
+        """One event of a streamed answer as it passes. Raises ``ContentRefused``."""
+        return reading.read_event(
             event,
             self.shape,
             keyed=self.services.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
+        )
+
+    def read_arguments(self, text: str, at: reading.At) -> reading.Arguments:
+        """A document that came in pieces, such as the arguments of a tool call. Raises ``ContentRefused``."""
+        return reading.read_arguments(
+            text, at, keyed=self.services.keyed, limits=self.limits, field_names=self._matched.field_names
         )
 
     async def read_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Content:
@@ -231,17 +245,8 @@ class Session:
         """
         # They belong to this judgement only: a later message of a connection comes without.
         beside, self._beside = self._beside, Beside()
-        if not judgement.findings or not judgement.duties.redacts:
-            return body, {}
-        if not self.vault.used:
-            self.vault = Vault(segment.text for segment in judgement.segments)
-        redaction = redact(
-            judgement.segments,
-            judgement.findings,
-            judgement.duties.redactions,
-            vault=self.vault,
-            keyed=self.services.keyed,
-        )
+        self._binding = binding_of(self.services, self.caller.principal, self.scope, judgement.content) or self._binding
+        self.vault, redaction = await hide(self.services, self._binding, self.vault, judgement)
         first = len(judgement.segments) - beside.size
         in_body = {index: spans for index, spans in redaction.edits.items() if index < first}
         self.scope = beside.written(self.scope, redaction.edits, first)

@@ -56,6 +56,16 @@ def operators(obligations: Sequence[Obligation], stage: Stage) -> dict[str, Oper
     return chosen
 
 
+def united(first: Mapping[str, Operator], second: Mapping[str, Operator]) -> dict[str, Operator]:
+    """Both, and of two operators for one entity the more protective."""
+    both = dict(first)
+    for entity, operator in second.items():
+        known = both.get(entity)
+        if known is None or _STRENGTH[operator.name] > _STRENGTH[known.name]:
+            both[entity] = operator
+    return both
+
+
 def _validated(obligation: Obligation, stage: Stage) -> tuple[str, Operator]:
     params: Mapping[str, Any] = obligation.params
     entity, name, keep_last = params.get("entity"), params.get("operator"), params.get("keep_last", 4)
@@ -145,7 +155,7 @@ def restore(segments: Sequence[Segment], vault: Vault) -> Edits:
     """The edits that put this exchange's values back in place of their placeholders."""
     edits: Edits = {}
     for index, segment in enumerate(segments):
-        if spans := vault.spans(segment.text):
+        if spans := vault.spans(segment.text, markup=segment.folded.escaped):
             edits[index] = spans
     return edits
 

@@ -44,12 +44,14 @@ _MEMBER: Final = "internal.member_2"
 
 class Vocabulary(msgspec.Struct, frozen=True):
     """The words that can stand at a place of the document under one configuration. ``what`` says of a word that is
-    none of them what is the matter; words that begin with a prefix of ``open`` are not judged."""
+    none of them what is the matter; words that begin with a prefix of ``open`` are not judged. To ask for a word of
+    ``demanded`` that is none of them is an error."""
 
     words: frozenset[str]
     what: str
     mend: str
     open: tuple[str, ...] = ()
+    demanded: frozenset[str] = frozenset()
 
 
 class References:
@@ -185,9 +187,10 @@ class References:
         if vocabulary is None or not isinstance(value, str) or value in vocabulary.words:
             return
         if not value.startswith(vocabulary.open):
-            near = nearest(value, vocabulary.words)
+            demanded = value in vocabulary.demanded and outcome != _COMPARED["neq"]
+            near = "" if demanded else nearest(value, vocabulary.words)
             mend = f'did you mean "{near}"?' if near else vocabulary.mend
-            self._add("warning", f'{vocabulary.what} "{value}": this {outcome}', mend, literal)
+            self._add("error" if demanded else "warning", f'{vocabulary.what} "{value}": this {outcome}', mend, literal)
 
     def _add(self, level: Level, what: str, mend: str, at: Const) -> None:
         remark = Remark(level, CODE, what, "", mend, *at.loc)

@@ -31,7 +31,9 @@ from guard.record.sign import Ed25519Signer
 
 SIGNING_KEY: Final = "log-signing.pem"
 PSEUDONYM_KEY: Final = "pseudonym.key"
+VAULT_KEY: Final = "vault.key"
 _PSEUDONYM_FORM: Final = "hmac-sha256"
+_VAULT_FORM: Final = "aes-256-gcm"
 
 
 class LogKeys(msgspec.Struct, frozen=True):
@@ -90,6 +92,23 @@ def load_pseudonym_key(path: Path) -> KeyedHash:
         ) from error
 
 
+def load_or_create_vault_key(directory: Path) -> tuple[bytes, Path | None]:
+    """The 32 bytes under which tenants' vault keys are wrapped, and the file if this call made it. Raises
+    ``KeyInvalid``. One line: ``aes-256-gcm <base64>``."""
+    _ensure_private_directory(directory)
+    path = directory / VAULT_KEY
+    made = _create(path, _new_vault_key)
+    words = _read_private(path).decode("ascii", "replace").split()
+    try:
+        form, encoded = words
+        secret = base64.b64decode(encoded, validate=True)
+        if form != _VAULT_FORM or len(secret) != 32:
+            raise ValueError("another form of key")
+    except (ValueError, binascii.Error) as error:
+        raise KeyInvalid("the file holds no vault key", where=str(path), mend="restore it from your backup") from error
+    return secret, path if made else None
+
+
 def _new_signing_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -101,6 +120,10 @@ def _new_pseudonym_key() -> bytes:
 
 def _pseudonym_key_id(secret: bytes) -> str:
     return sha256(b"policy-guard pseudonym key id\x00" + secret).hexdigest()[:8]
+
+
+def _new_vault_key() -> bytes:
+    return f"{_VAULT_FORM} {base64.b64encode(secrets.token_bytes(32)).decode()}\n".encode()
 
 
 def _create(path: Path, make: Callable[[], bytes]) -> bool:

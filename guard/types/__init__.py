@@ -1,5 +1,5 @@
 """The nouns. Everything here is frozen; offsets are code points, scores lie in 0..1 (higher is more suspicious) and
-durations carry their unit in their name. Imports nothing of ours but ``guard.folding``."""
+durations carry their unit in their name. Imports nothing of ours but ``guard.folding`` and ``guard.readings``."""
 
 from __future__ import annotations
 

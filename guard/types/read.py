@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from guard.folding import Folded, fold
+from guard.folding import Folded
+from guard.readings import see
 from guard.types.words import Provenance
 
 
@@ -26,7 +27,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, text: str, pointer: str = "", provenance: Provenance = "unknown") -> Segment:
         """A segment with its folded form computed."""
-        return cls(text, pointer, provenance, fold(text))
+        return cls(text, pointer, provenance, see(text))
 
 
 class Skipped(msgspec.Struct, frozen=True, gc=False):

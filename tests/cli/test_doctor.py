@@ -274,6 +274,18 @@ def test_each_detector_is_tried_alone(
     assert "unknown option 'thresholdd'" in said
 
 
+def test_detectors_that_are_slower_than_they_could_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a detector says about its speed is a warning, with its mend."""
+    monkeypatch.delenv(LIGHT[0])
+    monkeypatch.setattr("detectors.common.automata.DEGRADED", "google-re2 is not installed: slower")
+    (tmp_path / "guard.toml").write_text('[detectors]\nenabled = ["secrets"]\n')
+    (check,) = bad(examined(capsys)[1], "detectors")
+    assert (check["verdict"], check["what"]) == ("warning", "secrets: google-re2 is not installed: slower")
+    assert check["mend"] == "pip install google-re2"
+
+
 # --- the engine -----------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ MAIL = "leak.me@example-bank.com"
 CARD = "4111 1111 1111 1111"
 PII = f"write to {MAIL}, card {CARD}"
 B64 = base64.b64encode((PII + " and so on, and so on, and so on").encode()).decode()
+BINARY = base64.b64encode(bytes(range(256))).decode()
 PLAIN = [{"role": "user", "content": "hello"}]
 
 
@@ -280,44 +281,44 @@ def test_text_is_read_at_every_position(position: Position) -> None:
     ("body", "pointer", "reason", "path"),
     [
         (
-            user([{"image_url": {"url": f"data:image/png;base64,{B64}"}}]),
+            user([{"image_url": {"url": f"data:image/png;base64,{BINARY}"}}]),
             "/messages/0/content/0/image_url/url",
             "image",
             CHAT,
         ),
         (
-            user([{"image_url": {"url": f"data:text/plain;base64,{B64}"}}]),
+            user([{"image_url": {"url": f"data:text/plain;base64,{BINARY}"}}]),
             "/messages/0/content/0/image_url/url",
             "data_url",
             CHAT,
         ),
-        (user([{"file": {"file_data": B64}}]), "/messages/0/content/0/file/file_data", "file", CHAT),
+        (user([{"file": {"file_data": BINARY}}]), "/messages/0/content/0/file/file_data", "file", CHAT),
         (
-            user([{"file": {"file_data": f"data:application/pdf;base64,{B64}"}}]),
+            user([{"file": {"file_data": f"data:application/pdf;base64,{BINARY}"}}]),
             "/messages/0/content/0/file/file_data",
             "file",
             CHAT,
         ),
         (
-            user([{"input_audio": {"data": B64, "format": "wav"}}]),
+            user([{"input_audio": {"data": BINARY, "format": "wav"}}]),
             "/messages/0/content/0/input_audio/data",
             "audio",
             CHAT,
         ),
         (
-            user([{"type": "image", "source": {"media_type": "image/png", "data": B64}}]),
+            user([{"type": "image", "source": {"media_type": "image/png", "data": BINARY}}]),
             "/messages/0/content/0/source/data",
             "image",
             MESSAGES,
         ),
         (
-            user([{"type": "document", "source": {"media_type": "application/pdf", "data": B64}}]),
+            user([{"type": "document", "source": {"media_type": "application/pdf", "data": BINARY}}]),
             "/messages/0/content/0/source/data",
             "file",
             MESSAGES,
         ),
         (
-            user([{"type": "thinking", "thinking": "x", "signature": B64}]),
+            user([{"type": "thinking", "thinking": "x", "signature": BINARY}]),
             "/messages/0/content/0/signature",
             "opaque_value",
             MESSAGES,
@@ -328,13 +329,35 @@ def test_what_is_not_text_is_named(body: Any, pointer: str, reason: str, path: s
     """Rows 12 and 13, images, audio and files: not inspected, and said so with pointer and reason."""
     content = read_json(body, path=path)
     assert [(skipped.pointer, skipped.reason) for skipped in content.skipped] == [(pointer, reason)]
-    assert not any(B64 in text for _, _, text in texts(content))
+    assert not any(BINARY in text for _, _, text in texts(content))
 
 
-def test_a_data_url_at_a_place_of_text_is_inspected_and_named() -> None:
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (user([{"image_url": {"url": f"data:text/plain;base64,{B64}"}}]), CHAT),
+        (user([{"image_url": {"url": f"data:image/png;base64,{B64}"}}]), CHAT),
+        (user([{"file": {"file_data": B64}}]), CHAT),
+        (user([{"input_audio": {"data": B64, "format": "wav"}}]), CHAT),
+        (user([{"type": "image", "source": {"media_type": "image/png", "data": B64}}]), MESSAGES),
+        (user([{"type": "thinking", "thinking": "x", "signature": B64}]), MESSAGES),
+        (user(f"data:text/plain;base64,{B64}"), CHAT),
+    ],
+)
+def test_a_text_in_base64_is_read_whatever_it_is_declared_as(body: Any, path: str) -> None:
+    """Rows 12, 13 and 32: what decodes to text is text, and its folded form holds both spellings."""
+    content = read_json(body, path=path)
+    (segment,) = [segment for segment in content.segments if B64 in segment.text]
+    start = segment.folded.text.index(MAIL)
+    begin, end = segment.folded.original_span(start, start + len(MAIL))
+    assert segment.text[begin:end] == B64
+    assert content.skipped == ()
+
+
+def test_a_data_url_of_no_text_at_a_place_of_text_is_inspected_and_named() -> None:
     """A model reads a data URL in a message as text: the URL is a segment, and what it encodes is said as unread."""
-    content = read_json(user(f"data:text/plain;base64,{B64}"), path=CHAT)
-    assert any(B64 in text for _, _, text in texts(content))
+    content = read_json(user(f"data:image/png;base64,{BINARY}"), path=CHAT)
+    assert any(BINARY in text for _, _, text in texts(content))
     assert [(skipped.pointer, skipped.reason) for skipped in content.skipped] == [("/messages/0/content", "data_url")]
 
 

@@ -14,6 +14,7 @@ from guard.content import write
 from guard.content.markup import fold_markup
 from guard.errors import ObligationFailed
 from guard.folding import fold
+from guard.readings import SEPARATOR, see
 from guard.types import Skipped
 from tests.content.reading import read_bytes, texts
 
@@ -89,9 +90,10 @@ def test_entities_of_the_document_are_said() -> None:
 
 
 def test_other_text_keeps_its_ampersands() -> None:
-    """References mean nothing in plain text."""
+    """References mean nothing in plain text: what they spell is read beside it, and an edit is not escaped."""
     content = read_bytes(b"leak&#64;x.com", "content-type: text/plain")
-    assert content.segments[0].folded == fold("leak&#64;x.com")
+    assert content.segments[0].folded == see("leak&#64;x.com")
+    assert content.segments[0].folded.text.split(SEPARATOR) == ["leak&#64;x.com", "leak@x.com"]
     assert write(content, {0: [(0, 4, "<")]}) == b"<&#64;x.com"
 
 
@@ -102,7 +104,7 @@ def test_folding_markup_is_folding_what_it_spells(text: str, escape: list[bool])
         f"&#{ord(one)};" if as_number else html.escape(one) for one, as_number in zip(text, escape, strict=False)
     ]
     folded, plain = fold_markup("".join(spelled)), fold(text)
-    assert folded.text == plain.text
+    assert folded.text == see(text).text
     for start in range(len(plain.text)):
         begin, end = plain.original_span(start, len(plain.text))
         assert folded.original_span(start, len(plain.text)) == (

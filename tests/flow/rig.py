@@ -75,6 +75,7 @@ class WordDetector:
 
     info = DetectorInfo("words", "1", "0" * 64)
     entities = frozenset(WORDS.values())
+    local = entities
 
     def detect(self, segments: Sequence[Segment], context: DetectContext) -> list[Finding]:
         """Every occurrence of every word."""

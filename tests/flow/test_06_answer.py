@@ -162,7 +162,7 @@ async def test_head_and_not_modified_have_no_body_to_inspect(tmp_path: Path) -> 
 
 
 async def test_a_stream_flows_while_it_is_inspected(tmp_path: Path) -> None:
-    """Where nothing is redacted or restored an event leaves before the next one is made."""
+    """An event leaves once the next one shows that its last word is over, before the one after that is made."""
     order: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -170,7 +170,7 @@ async def test_a_stream_flows_while_it_is_inspected(tmp_path: Path) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         for number in range(3):
             order.append(f"made {number}")
-            await send({"type": "http.response.body", "body": delta(str(number)), "more_body": True})
+            await send({"type": "http.response.body", "body": delta(f" no{'abc'[number]}"), "more_body": True})
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
     rig = Rig(tmp_path, app)
@@ -178,17 +178,17 @@ async def test_a_stream_flows_while_it_is_inspected(tmp_path: Path) -> None:
         body=chat("hello", stream=True),
         on_send=lambda m: order.append("left") if m["type"] == "http.response.body" else None,
     )
-    assert order == ["made 0", "left", "made 1", "left", "made 2", "left", "left"]
-    assert text_of(answer.body) == "012"
+    assert order == ["made 0", "made 1", "left", "made 2", "left", "left"]
+    assert text_of(answer.body) == " noa nob noc"
     assert rig.log.records[1]["aborted"] is None
 
 
 async def test_a_stream_is_stopped_by_an_error_event(tmp_path: Path) -> None:
-    """A value cut over three events is seen whole: the last piece does not leave, the error event does."""
+    """A value cut over three events is seen before any of it has left: what stands before it leaves, then the error."""
     app = streaming(delta("write to jane"), delta("@cor"), delta("p.com"), delta("more"))
     rig = Rig(tmp_path, app, engine=ScriptedEngine(response=found("EMAIL_ADDRESS", deny("ANS-1"))))
     answer = await rig.call(body=chat("hello", stream=True))
-    assert text_of(answer.body) == "write to jane@cor"
+    assert text_of(answer.body) == "write to "
     last = json.loads(answer.body.strip().split(b"\n")[-1].removeprefix(b"data: "))
     assert last["error"]["code"] == "policy_denied"
     assert answer.messages[-1]["more_body"] is False
@@ -196,13 +196,13 @@ async def test_a_stream_is_stopped_by_an_error_event(tmp_path: Path) -> None:
     assert [d["effect"] for d in rig.log.records[1]["decisions"]] == ["allow", "deny"]
 
 
-async def test_a_redaction_that_becomes_due_in_a_flowing_stream_stops_it(tmp_path: Path) -> None:
-    """What has left cannot be rewritten: fail closed."""
+async def test_a_redaction_that_becomes_due_in_a_flowing_stream_is_carried_out(tmp_path: Path) -> None:
+    """The value that makes it due has not left: it is hidden, and so are those behind it."""
     app = streaming(delta("write to "), delta("jane@corp.com"), delta("more"))
     rig = Rig(tmp_path, app, engine=ScriptedEngine(response=found("EMAIL_ADDRESS", oblige(REPLACE))))
     answer = await rig.call(body=chat("hello", stream=True))
-    assert text_of(answer.body) == "write to "
-    assert b"obligation_failed" in answer.body
+    assert text_of(answer.body) == "write to <EMAIL_ADDRESS>more"
+    assert rig.log.records[1]["redactions"] == {"EMAIL_ADDRESS": 1}
 
 
 async def test_a_header_that_becomes_due_in_a_flowing_stream_stops_it(tmp_path: Path) -> None:
@@ -244,11 +244,17 @@ async def _nothing() -> dict[str, Any]:
 
 
 async def test_a_stream_past_its_buffer_is_denied_where_something_is_due(tmp_path: Path) -> None:
-    """Bounded memory, and no unredacted rest."""
+    """Bounded memory, and no unredacted rest: a buffered stream is denied, a flowing one is stopped where it holds back
+    more than that."""
     app = streaming(*[delta("x" * 50) for _ in range(20)])
+    limits = {"stream_buffer_bytes": 300}
     engine = ScriptedEngine(response=oblige(REPLACE))
-    answer = await Rig(tmp_path, app, engine=engine, limits={"stream_buffer_bytes": 300}).call(body=chat("x"))
+    routes = [{"path": "/**", "streams": "buffer"}]
+    answer = await Rig(tmp_path, app, engine=engine, limits=limits, routes=routes).call(body=chat("x"))
     assert answer.status == 403
+    flowing = await Rig(tmp_path, app, engine=engine, limits=limits).call(body=chat("x"))
+    assert (flowing.status, text_of(flowing.body)) == (200, "")
+    assert b"obligation_failed" in flowing.body
 
 
 async def test_an_app_that_fails_is_answered_by_the_guard(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from guard.obligations import SUPPORTED
 from guard.obligations.limit import complaints
 from guard.obligations.redact import OPERATORS
 from guard.policy.fit import Setting
+from guard.policy.provided import DEMANDED
 from guard.policy.references import Vocabulary
 from guard.types import Detector
 
@@ -42,7 +43,11 @@ def setting_of(config: GuardConfig, detectors: Sequence[Detector] | None) -> Set
     if detectors is not None:
         types = frozenset[str]().union(*(detector.entities for detector in detectors))
         vocabularies["input.findings[].type"] = Vocabulary(
-            types, "no enabled detector finds", "enable the detector, or name the type in its options", (_OWNERS_TERMS,)
+            types,
+            "no enabled detector finds",
+            "enable the detector, or name the type in its options",
+            (_OWNERS_TERMS,),
+            DEMANDED,
         )
         names = frozenset(detector.info.name for detector in detectors)
         mend = f"enabled: {', '.join(sorted(names)) or 'none'}"

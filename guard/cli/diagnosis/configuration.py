@@ -27,6 +27,7 @@ from guard.policy.fit import check_fit
 from guard.policy.remarks import Remark
 from guard.runtime import bundle_of, load_behaviour
 
+_RE2: Final = "google-re2"
 _SECRET_KEY: Final = re.compile(r"(?i)secret|password|passwd|token$|credential|private|(?:^|_)key$")
 _CREDENTIALS_IN_URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
 
@@ -156,8 +157,10 @@ def check_detectors(config: GuardConfig) -> Iterator[Check]:
     for name, loaded in each_detector(config):
         if isinstance(loaded, Exception):
             yield of_remark("detectors", unloadable(name, loaded))
-        else:
-            names.append(name)
+            continue
+        names.append(name)
+        if slower := getattr(loaded, "degraded", ""):
+            yield Check("detectors", "warning", f"{name}: {slower}", "detectors.enabled", f"pip install {_RE2}")
     try:
         behaviour = load_behaviour(config)
         names += [behaviour.info.name] if behaviour else []

@@ -83,10 +83,18 @@ on_route(entry) if input.resource.route in entry.routes
 
 # METADATA
 # title: Findings that are sure enough to act on
+# description: >-
+#   A name by rules alone may be that of a famous person; hidden, the question makes no sense any more. So only names
+#   that a cue or both of their halves make sure are acted on, unless min_scores says otherwise.
 confident contains finding if {
 	some finding in input.findings
-	finding.score >= setting("min_score", 0.4)
+	finding.score >= least_score(finding.type)
 }
+
+least_score(type) := score if {
+	scores := setting("min_scores", {"PERSON": 0.8})
+	score := scores[type]
+} else := setting("min_score", 0.4)
 
 # METADATA
 # title: A finding is personal data

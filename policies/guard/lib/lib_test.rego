@@ -14,6 +14,21 @@ test_without_a_setting_the_default_stands if {
 	lib.setting("limit", 1) == 1 with data.guard.settings as {}
 }
 
+names := {"findings": [{"type": "PERSON", "score": 0.8}, {"type": "PERSON", "score": 0.55}]}
+
+test_only_sure_names_are_acted_on if {
+	count(lib.confident) == 1 with input as names with data.guard.settings as {}
+}
+
+test_scores_of_single_types_win_over_the_common_one if {
+	settings := {"min_score": 0.9, "min_scores": {"PERSON": 0.5}}
+	count(lib.confident) == 2 with input as names with data.guard.settings as settings
+}
+
+test_a_type_without_its_own_score_has_the_common_one if {
+	count(lib.confident) == 1 with input as names with data.guard.settings as {"min_score": 0.7, "min_scores": {}}
+}
+
 test_a_model_call_to_an_unknown_provider_is_external if {
 	lib.external with input as {"resource": {"provider": null}, "ai": {"operation": "chat"}}
 		with data.guard.providers as {}
