@@ -282,7 +282,7 @@ def test_the_published_defaults_are_those_of_the_rules() -> None:
         if name != "modes":
             assert f'setting("{name}", ' in text or re.search(rf"data\.guard\.settings\.{name}\b", text), name
         if "default" in setting:
-            assert f'setting("{name}", {setting["default"]})' in text
+            assert f'setting("{name}", {json.dumps(setting["default"])})' in text
 
 
 # --- where policies come from, and what identifies them -------------------------------------------------------------
