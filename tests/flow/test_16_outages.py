@@ -28,6 +28,7 @@ from guard.runtime import Runtime
 from guard.testing.records import read_records
 from tests.components import require, require_package
 from tests.flow.rig import Rig, answering, chat
+from tests.policy.servers import await_frozen
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,7 @@ async def test_an_opa_that_hangs_or_dies_under_load(tmp_path: Path, opa: Any) ->
     async with asyncio.timeout(60):
         assert await load() == ({200}, {200})
         process.send_signal(signal.SIGSTOP)
+        await_frozen(process.pid)
         found, opened_statuses = await load()
         assert ("policy_timeout" in found, opened_statuses) == (True, {200})
         # Who comes once the circuit breaker is open is refused without waiting.

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from tests.components import require
+
+
+def await_frozen(pid: int) -> None:
+    """Wait until the process stands still: its threads may go on for a moment after SIGSTOP was sent."""
+    tasks = Path("/proc") / str(pid) / "task"
+    while any((task / "stat").read_text().rpartition(")")[2].split()[0] not in "tT" for task in tasks.iterdir()):
+        time.sleep(0.001)
 
 
 class Opa:
@@ -41,6 +50,8 @@ class Opa:
         """SIGSTOP freezes it, SIGCONT lets it go on."""
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            await_frozen(self._process.pid)
 
     def kill(self) -> None:
         """End it at once, frozen or not."""
