@@ -130,9 +130,19 @@ def _split_n(ctx: Context, text: str, separator: str, number: Any) -> list[str]:
     return parts[:most] if most >= 0 else parts[most:]
 
 
+def _as_bytes(text: str) -> str:
+    return text.encode().decode("latin-1")
+
+
+def _from_bytes(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
 @builtin("replace", "string, string, string -> string")
 def _replace(text: str, old: str, new: str) -> str:
     check_length(len(text) + (text.count(old) * len(new)))
+    if not old and new and not text.isascii():  # Go finds an empty text between bytes, not between characters
+        return _from_bytes(_as_bytes(text).replace(old, _as_bytes(new)))
     return text.replace(old, new)
 
 
@@ -149,6 +159,14 @@ def _replace_n(ctx: Context, patterns: dict[Any, Any], text: str) -> str:
         pairs.append((key, patterns[key]))
     ctx.budget.charge(len(text) * len(pairs) // _COMPARISONS_PER_STEP)
     known = dict(pairs)
+    if known.get("") and not text.isascii():
+        # As in replace: between bytes.
+        known = {_as_bytes(old): _as_bytes(new) for old, new in pairs}
+        return _from_bytes(_replaced(ctx, known, _as_bytes(text)))
+    return _replaced(ctx, known, text)
+
+
+def _replaced(ctx: Context, known: dict[str, str], text: str) -> str:
     length = len(text)
 
     def put(match: re.Match[str]) -> str:
@@ -158,7 +176,7 @@ def _replace_n(ctx: Context, patterns: dict[Any, Any], text: str) -> str:
         check_length(length)
         return known[match.group()]
 
-    return re.sub("|".join(re.escape(key) for key, _ in pairs), put, text)
+    return re.sub("|".join(re.escape(key) for key in known), put, text)
 
 
 @builtin("trim", "string, string -> string")
