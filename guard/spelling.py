@@ -22,7 +22,7 @@ _SIGN: Final = r"\s?(?:at|At|AT|@|dot|Dot|DOT|\.)\s?[)\]}>]\s{0,2}"
 
 MARKS: Final = (
     ("%", re.compile("%" + _PERCENT)),
-    ("\\", re.compile(rf"\\(?:{_CODE})")),
+    ("\\", re.compile(rf"\\(?:{_CODE}|[/ ]|[nrtbf](?![a-z]{{1,12}}(?![\w-])))")),
     ("&", re.compile(f"&(?:{_REFERENCE})")),
     ("([{<", re.compile(rf"[(\[{{<]{_SIGN}")),
 )
@@ -75,7 +75,7 @@ def meaning(text: str) -> Iterator[Change]:
         mark, start, end = match[0], match.start(), match.end()
         match mark[0]:
             case "%":
-                yield from _percent(mark, start)
+                yield from percent_decoded(mark, start)
             case "\\":
                 yield start, end, _escaped(mark[1:])
             case "&":
@@ -104,7 +104,9 @@ def spoken(text: str) -> Iterator[Change]:
             yield word.start(), word.end(), "@" if word[0][1] in "aA" else "."
 
 
-def _percent(run: str, start: int) -> Iterator[Change]:
+def percent_decoded(run: str, start: int) -> Iterator[Change]:
+    """The characters of ``run``, which stands at ``start`` and is nothing but ``%XX`` (RFC 3986 section 2.1). What is
+    not UTF-8 is read as ISO-8859-1."""
     data = unquote_to_bytes(run)
     try:
         text = data.decode()

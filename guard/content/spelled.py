@@ -6,19 +6,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import msgspec
 
 from guard.content.edits import Edit, check_edits
+from guard.spelling import Change, percent_decoded
 
 _MARKS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+|[\\\"]")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}|\*=")
 _WORD_BREAKS: Final = re.compile(r"[\s;,\"<>]")
 _TO_ESCAPE: Final = re.compile(r"[\"\\]")
-
-Piece = tuple[int, int, str]
-"""``(start, end, meaning)`` of a part of the raw text."""
 
 
 class Spelled(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -68,7 +66,7 @@ def spelled(raw: str, *, reference: bool = False, quoted: bool = True) -> Spelle
     return meaning(raw, _pieces(raw, quoted=quoted), reference=reference)
 
 
-def meaning(raw: str, pieces: Iterable[Piece], *, reference: bool = False) -> Spelled:
+def meaning(raw: str, pieces: Iterable[Change], *, reference: bool = False) -> Spelled:
     """A raw text in which some parts mean something else. A part of several characters is spelled as a whole."""
     parts: list[str] = []
     starts: list[int] = []
@@ -85,12 +83,12 @@ def meaning(raw: str, pieces: Iterable[Piece], *, reference: bool = False) -> Sp
     return Spelled(raw, "".join(parts), starts, ends, reference)
 
 
-def _pieces(raw: str, *, quoted: bool) -> Iterable[Piece]:
+def _pieces(raw: str, *, quoted: bool) -> Iterable[Change]:
     within, after = False, 0
     for match in _MARKS.finditer(raw):
         mark, start = match[0], match.start()
         if mark[0] == "%":
-            yield from _escapes(mark, start)
+            yield from percent_decoded(mark, start)
         elif start < after or not quoted:
             continue
         elif mark == '"':
@@ -99,20 +97,6 @@ def _pieces(raw: str, *, quoted: bool) -> Iterable[Piece]:
             after = start + 2
             if raw[start + 1] != "%":
                 yield start, after, raw[start + 1]
-
-
-def _escapes(run: str, start: int) -> Iterable[Piece]:
-    data = unquote_to_bytes(run)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-        yield from ((start + 3 * i, start + 3 * i + 3, character) for i, character in enumerate(text))
-        return
-    for character in text:
-        end = start + 3 * len(character.encode())
-        yield start, end, character
-        start = end
 
 
 def _in_quotes(raw: str, position: int) -> bool:

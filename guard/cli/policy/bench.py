@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import time
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from guard import rego
 from guard.cli.complaints import complain
-from guard.cli.policy.given import AsJson, BundlePath, Config, NoShipped, load_or_exit, read_input
+from guard.cli.policy.given import AsJson, BundlePath, Config, DataPaths, InputFile, NoShipped, load_or_exit, read_input
 from guard.cli.policy.real_opa import RealOpa, as_files
 from guard.errors import PolicyEvaluationError, PolicyInvalid
 from guard.policy.bundle import Bundle
@@ -29,13 +28,8 @@ _TIMER: Final = "histogram_timer_rego_query_eval_ns"
 def bench(
     query: Annotated[str, typer.Argument(metavar="REF", help="A reference, for example: data.guard.decision")],
     *,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", "-d", metavar="DIR", help="A directory or file of policies; may be repeated."),
-    ] = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", metavar="FILE", help="The input, JSON; - is stdin.")
-    ] = None,
+    data: DataPaths = None,
+    input_file: InputFile = None,
     bundle_path: BundlePath = None,
     config: Config = None,
     no_shipped: NoShipped = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,7 +10,7 @@ from guard import rego
 from guard.cli.complaints import complain
 from guard.cli.policy.explaining import Explain, Full, Json, Rules, explain_query, known
 from guard.cli.policy.formats import Format, printed
-from guard.cli.policy.given import BundlePath, Config, NoShipped, load_or_exit, read_input
+from guard.cli.policy.given import BundlePath, Config, DataPaths, InputFile, NoShipped, load_or_exit, read_input
 from guard.errors import PolicyEvaluationError, PolicyInvalid
 from guard.policy.embedded import MAX_STEPS, compile_bundle
 from guard.policy.metadata import diagnostics
@@ -23,13 +22,8 @@ _NO_PARTIAL: Final = "partial evaluation is not supported; opa eval --partial do
 def evaluate(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="For example: data.guard.decision")],
     *,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", "-d", metavar="DIR", help="A directory or file of policies; may be repeated."),
-    ] = None,
-    input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", metavar="FILE", help="The input, JSON; - is stdin.")
-    ] = None,
+    data: DataPaths = None,
+    input_file: InputFile = None,
     bundle_path: BundlePath = None,
     config: Config = None,
     no_shipped: NoShipped = False,

@@ -28,6 +28,11 @@ BundlePath = Annotated[
     Path | None,
     typer.Option("--bundle", "-b", metavar="PATH", help="An OPA bundle, a directory or a .tar.gz, instead of -d."),
 ]
+DataPaths = Annotated[
+    list[Path] | None,
+    typer.Option("--data", "-d", metavar="DIR", help="A directory or file of policies; may be repeated."),
+]
+InputFile = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="The input, JSON; - is stdin.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 
 
