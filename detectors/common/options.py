@@ -14,6 +14,19 @@ from guard.errors import ConfigError
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+class Rebuilt:
+    """A detector that is pickled as its options, and made anew from them: automata and models do not travel."""
+
+    _given: Mapping[str, Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(self._given))
+
+
+def _rebuild(kind: type[Any], options: Mapping[str, Any]) -> Any:
+    return kind(**options)
+
+
 def parse_options(kind: type[T], options: Mapping[str, Any], detector: str) -> T:
     """``options`` as a ``kind``. Raises ``ConfigError`` that names the option and the mend."""
     where = f"detectors.options.{detector}"

@@ -9,7 +9,7 @@ import msgspec
 
 from detectors.common import automata
 from detectors.common.budget import Budget, Unfinished, one_call
-from detectors.common.options import digest, parse_options
+from detectors.common.options import Rebuilt, digest, parse_options
 from detectors.common.resolve import Candidate, resolve
 from detectors.pii.claims import Claims
 from detectors.pii.context import KeyWords, raised, words_beside
@@ -52,7 +52,7 @@ class _Opened(msgspec.Struct, frozen=True, gc=False):
         return self.engine or self.rules or self.keys
 
 
-class PiiDetector:
+class PiiDetector(Rebuilt):
     """Personal data found by presidio-analyzer's pattern recognizers, matched by our own bounded loop, by rules of our
     own for names, addresses, dates of birth, cards and telephones, and by a model for names where one is configured.
 
@@ -62,6 +62,7 @@ class PiiDetector:
     """
 
     def __init__(self, **options: Any) -> None:
+        self._given = options
         self._options = parse_options(PiiOptions, options, NAME)
         try:
             from detectors.pii.engine import Engine

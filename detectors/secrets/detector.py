@@ -11,7 +11,7 @@ import msgspec
 from detectors.common import automata
 from detectors.common.budget import Budget, Unfinished, one_call
 from detectors.common.gate import Gate, matcher
-from detectors.common.options import digest, parse_options
+from detectors.common.options import Rebuilt, digest, parse_options
 from detectors.common.resolve import Candidate, resolve
 from detectors.secrets.formats import FORMATS, PEM, Format
 from guard.errors import ConfigError, DetectionIncomplete
@@ -37,7 +37,7 @@ class SecretsOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Look also for random values that an assignment calls a secret (``GENERIC_SECRET``, score 0.5)."""
 
 
-class SecretsDetector:
+class SecretsDetector(Rebuilt):
     """API keys, tokens and private keys. Case-sensitive; placeholders of documentation are no secrets.
 
     Options: ``SecretsOptions``. Raises ``guard.errors.ConfigError`` for an unknown or invalid option. The value of a
@@ -45,6 +45,7 @@ class SecretsDetector:
     """
 
     def __init__(self, **options: Any) -> None:
+        self._given = options
         chosen = parse_options(SecretsOptions, options, NAME)
         known = {form.type for form in FORMATS}
         for entity in chosen.entities or ():

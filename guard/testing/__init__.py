@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from guard.testing.app import GuardedApp, guarded
     from guard.testing.assertions import assert_denied, assert_redacted, assert_verified
+    from guard.testing.detectors import check_detector
     from guard.testing.records import read_records
     from guard.testing.script import Call, Reply, ToolUse
     from guard.testing.server import serve
@@ -23,6 +24,7 @@ __all__ = [
     "assert_denied",
     "assert_redacted",
     "assert_verified",
+    "check_detector",
     "guarded",
     "read_records",
     "serve",
@@ -36,6 +38,7 @@ _HOMES = {
     "assert_denied": "guard.testing.assertions",
     "assert_redacted": "guard.testing.assertions",
     "assert_verified": "guard.testing.assertions",
+    "check_detector": "guard.testing.detectors",
     "guarded": "guard.testing.app",
     "read_records": "guard.testing.records",
     "serve": "guard.testing.server",

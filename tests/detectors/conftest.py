@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from detectors.injection import InjectionDetector
 from detectors.pii import PiiDetector
 from detectors.secrets import SecretsDetector
 
@@ -18,3 +19,9 @@ def pii() -> PiiDetector:
 def secrets() -> SecretsDetector:
     """The secrets detector with its defaults."""
     return SecretsDetector()
+
+
+@pytest.fixture(scope="session")
+def injection() -> InjectionDetector:
+    """The injection detector with its defaults."""
+    return InjectionDetector()

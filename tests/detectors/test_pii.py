@@ -14,8 +14,8 @@ import pytest
 
 from detectors.pii import PiiDetector
 from guard.errors import ConfigError, DetectorMissing
+from guard.testing.detectors import context
 from guard.types import Segment
-from tests.detectors.battery import context
 
 
 def seen(detector: PiiDetector, text: str) -> list[tuple[str, str]]:
