@@ -79,7 +79,7 @@ class Redacting:
         edits = sorted([*done.edits.get(0, ()), *back])
         swallowed = [edit for edit in window.swallowed if edit[1] <= ready]
         edits = [e for e in edits if not any(e[0] < s[1] and e[1] > s[0] for s in swallowed)] + swallowed
-        self._tail.pass_on(window, ready)
+        self._tail.pass_on(window, ready, edits)
         return apply_edits(text[fresh:ready], [(s - fresh, e - fresh, new) for s, e, new in sorted(edits)])
 
 

@@ -22,7 +22,10 @@ _SAMPLE: Final = 4096
 _SLICE: Final = 32 * 1024
 _CONTROLS: Final = bytes({*range(32), 127} - {9, 10, 13})
 _STRING: Final = re.compile(rb"[\t\n\r\x20-\x7e]{12,}")
-_TAG: Final = re.compile("[\U000e0020-\U000e007e]")
+# UTS 51, annex B.1: the flags of England, Scotland and Wales are tags that hide nothing.
+_REGIONS: Final = "|".join("".join(chr(0xE0000 + ord(one)) for one in region) for region in ("gbeng", "gbsct", "gbwls"))
+_FLAG: Final = f"\U0001f3f4(?:{_REGIONS})\U000e007f"
+_TAG: Final = re.compile(f"{_FLAG}|([\U000e0020-\U000e007e])")
 _SELECTOR: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _HIDDEN: Final = re.compile("[\ufe00-\ufe0f\U000e0020-\U000e007e\U000e0100-\U000e01ef]")
 _FEWEST_HIDDEN: Final = 4
@@ -88,12 +91,20 @@ def as_text(data: bytes, *, strict: bool = False) -> str:
     return b"\n".join(found).decode()
 
 
+_HIDING: Final = re.compile(f"{_FLAG}|([\U000e0020-\U000e007e\U000e0110-\U000e016e])")
+
+
+def first_hidden(text: str, start: int, end: int) -> int | None:
+    """The position of the first character that may be a letter of what ``hidden`` finds, in ``text[start:end]``."""
+    return next((match.start() for match in _HIDING.finditer(text, start, end) if match[1]), None)
+
+
 def hidden(text: str) -> Iterator[tuple[str, array[int], array[int]]]:
     """What tag characters (U+E0020 to U+E007E) and variation selectors (a byte each) of the text spell, and where each
     character stands."""
     if not _HIDDEN.search(text):
         return
-    tags = [match.start() for match in _TAG.finditer(text)]
+    tags = [match.start() for match in _TAG.finditer(text) if match[1]]
     if len(tags) >= _FEWEST_HIDDEN:
         spelled = "".join(chr(ord(text[at]) - 0xE0000) for at in tags)
         yield spelled, array("I", tags), array("I", (at + 1 for at in tags))

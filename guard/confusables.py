@@ -67,5 +67,10 @@ _BY_LETTER: Final = {
 
 CONFUSABLES: Final[dict[int, str]] = {
     int(code_point, 16): letter for letter, code_points in _BY_LETTER.items() for code_point in code_points.split()
-} | {0x3002: "."}
-"""Code point -> the ASCII letter. U+3002 is a full stop in host names (UTS 46)."""
+}
+"""Code point -> the ASCII letter."""
+
+EAST: Final = "\u2e80-\u3006\u3008-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+"""Ideographs, kana and hangul with their punctuation, as the inside of a character class; none is confusable."""
+FULL_STOP: Final = rf"(?<![{EAST}])[。｡](?![{EAST}])"
+"""U+3002 where it may be a full stop of a host name (UTS 46): beside an ideograph or a kana it ends a sentence."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from guard.carried import carried, hidden
-from guard.confusables import CONFUSABLES
+from guard.confusables import CONFUSABLES, FULL_STOP
 from guard.folding import Folded, fold
 from guard.spelling import MARKS, SAID, glued, grouped, meaning, spoken
 
@@ -30,7 +30,8 @@ _FEWEST_DIGITS: Final = 13
 _CLASSES: Final = bytes(0x61 if byte in _LETTERS else 0x20 for byte in range(256))
 _INNOCENT: Final = bytes(byte for byte in range(128) if byte not in b"0123456789%\\&([{<@")
 _NOT_DIGITS: Final = bytes(byte for byte in range(256) if byte not in b"0123456789")
-_LOOKALIKE: Final = re.compile("[" + "".join(map(chr, CONFUSABLES)) + "]")
+_LOOKALIKE: Final = re.compile("[" + "".join(map(chr, CONFUSABLES)) + "。]")
+_FULL_STOP: Final = re.compile(FULL_STOP)
 _MIXED_WORD: Final = re.compile(r"(?<!\S)[^\sA-Za-z0-9@]*+[A-Za-z0-9@]\S*+")
 
 
@@ -115,17 +116,30 @@ def _carried(source: Reading | str, layers: int) -> Iterator[Reading]:
         yield Reading(inner, array("I", [start]) * len(inner), array("I", [end]) * len(inner))
 
 
-def _unspelled(reading: Reading) -> Reading:
-    """The line as it reads once nothing is spelled any more, or after three layers."""
+def unspelled(folded: str) -> Folded:
+    """A folded text in which every mark stands as what it spells, instead of beside it; the way back leads to the
+    folded text. Where a text that grows may be cut is asked of this form too."""
+    reading = _folded(_meant(Reading.of(folded, 0, len(folded))))
+    reading.starts.append(len(folded))
+    return Folded(reading.text, reading.starts, reading.ends)
+
+
+def _meant(reading: Reading) -> Reading:
     for _ in range(_MOST_LAYERS):
         simpler = reading.replaced(meaning(reading.text))
         if simpler is reading:
             break
         reading = simpler
+    return reading
+
+
+def _unspelled(reading: Reading) -> Reading:
+    """The line as it reads once nothing is spelled any more, or after three layers."""
+    reading = _meant(reading)
     reading = reading.replaced(spoken(reading.text))
     reading = reading.replaced(glued(reading.text))
     if not reading.text.isascii():
-        folded = reading.text.translate(CONFUSABLES)
+        folded = _FULL_STOP.sub(".", reading.text).translate(CONFUSABLES)
         if folded != reading.text:
             reading = Reading(folded, reading.starts, reading.ends)
     return _folded(reading.replaced(grouped(reading.text)))

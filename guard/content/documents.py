@@ -35,19 +35,24 @@ class Document(msgspec.Struct, frozen=True, eq=False, gc=False):
     held_in: tuple[Slot, ...] = ()
 
 
-def changes_of(slots: Sequence[Slot], segments: Sequence[Segment], edits: Edits) -> list[tuple[Slot, str | None]]:
+def changes_of(slots: Sequence[Slot], segments: Sequence[Segment], edits: Edits) -> list[tuple[Slot, Any]]:
     """What ``rewrite`` is asked to change for these edits. Raises ``ObligationFailed`` as ``edited`` does."""
     return [(slots[index], edited(segments[index], done)) for index, done in edits.items() if done]
 
 
-def rewrite(documents: Sequence[Document], changes: Iterable[tuple[Slot, str | None]]) -> dict[int, list[Any]]:
+def emptied(fragments: Iterable[Slot]) -> list[tuple[Slot, Any]]:
+    """The changes that leave nothing there: a list stays a list, since clients go through it."""
+    return [(slot, [] if isinstance(slot.container[slot.key], list) else None) for slot in fragments]
+
+
+def rewrite(documents: Sequence[Document], changes: Iterable[tuple[Slot, Any]]) -> dict[int, list[Any]]:
     """The changed holders of the outermost documents, by document index.
 
     Nothing is changed in place: containers on the way to a change are copied, all others shared. Inner documents come
     after the outer ones in ``documents`` and are written first. Raises ``ObligationFailed`` if two keys of one object
     become equal.
     """
-    pending: dict[int, list[tuple[Slot, str | None]]] = {}
+    pending: dict[int, list[tuple[Slot, Any]]] = {}
     for slot, new in changes:
         pending.setdefault(slot.document, []).append((slot, new))
     written: dict[int, list[Any]] = {}
@@ -66,7 +71,7 @@ def rewrite(documents: Sequence[Document], changes: Iterable[tuple[Slot, str | N
     return written
 
 
-def _changed(holder: list[Any], changes: Sequence[tuple[Slot, str | None]]) -> list[Any]:
+def _changed(holder: list[Any], changes: Sequence[tuple[Slot, Any]]) -> list[Any]:
     parents = _parents(holder)
     clones: dict[int, Any] = {}
 
@@ -135,5 +140,5 @@ class JsonTree(msgspec.Struct, frozen=True, eq=False):
         changes = changes_of(self.slots, segments, edits)
         if not changes:
             return encode(self.documents[0].holder[0])
-        changes += [(slot, None) for slot in self.fragments]
+        changes += emptied(self.fragments)
         return encode(rewrite(self.documents, changes)[0][0])

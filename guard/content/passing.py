@@ -6,14 +6,15 @@ bytes with other texts. Keeps nothing between events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from guard.content import coverage
-from guard.content.documents import Slot, rewrite
+from guard.content.documents import Slot, emptied, rewrite
 from guard.content.edits import Edit, apply_edits
+from guard.content.places import LOOSE
 from guard.content.shapes import Shape
 from guard.content.sse import Event, serialise
 from guard.content.streams import StreamWalk, as_text
@@ -24,12 +25,14 @@ from guard.types import Segment, Skipped
 
 class Part(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One text of an event. With ``at`` it is a piece of the text of its channel, which is ``at.pointer``, and goes on
-    where the last piece ended; otherwise it stands alone, as ``segment``, at all of its ``slots``."""
+    where the last piece ended, or says ``again`` all that the pieces said; otherwise it stands alone, as ``segment``,
+    at all of its ``slots``."""
 
     text: str
     slots: Sequence[Slot]
     at: At | None = None
     segment: Segment | None = None
+    again: bool = False
 
 
 class PassingEvent(msgspec.Struct, frozen=True, eq=False):
@@ -47,12 +50,12 @@ class PassingEvent(msgspec.Struct, frozen=True, eq=False):
 
     def write(self, texts: Mapping[int, str]) -> bytes:
         """The event with other texts: index of a part to its text. What spells the texts again is emptied."""
-        changes: list[tuple[Slot, str | None]] = [
+        changes: list[tuple[Slot, Any]] = [
             (slot, text) for index, text in texts.items() for slot in self.parts[index].slots
         ]
         if not changes:
             return self.event.raw
-        changes += [(slot, None) for slot in self.walk.fragments]
+        changes += emptied(self.walk.fragments)
         written = rewrite(self.walk.documents, changes)
         return serialise(self.event, [as_text(value) for value in written[0]])
 
@@ -61,7 +64,7 @@ def read_event(
     event: Event, shape: Shape, *, keyed: KeyedHash, limits: ReadLimits, field_names: frozenset[str] = frozenset()
 ) -> PassingEvent:
     """The texts of one event. Raises ``ContentRefused`` as ``read`` does."""
-    walk = StreamWalk(keyed, limits, field_names, size_bytes=0)
+    walk = StreamWalk(keyed, limits, field_names, size_bytes=0, passing=True)
     holder = walk.documents[walk.event(event, shape)].holder
     value = next((held for held, (name, _) in zip(holder, event.fields, strict=True) if name == "data"), None)
     parts = [
@@ -70,13 +73,16 @@ def read_event(
         for slot, text in zip(channel.slots, channel.texts, strict=True)
     ]
     joined = len(parts)
+    parts += [Part(text, (slot,), at, again=True) for text, slot, at in walk.copies]
     for segment, target in zip(walk.segments, walk.targets, strict=True):
         slots = target if isinstance(target, list) else target.slots
         parts.append(Part(segment.text, slots, segment=segment))
     if not shape.joins:
         walk.skip("", coverage.UNJOINED_STREAM)
-    divisible = joined == 1 and not walk.fragments and _is_plain_delta(value)
-    return PassingEvent(event, tuple(parts), walk.all_skipped(), _ends(event, value), divisible, walk)
+    plain = event.framing == "text" or _is_plain_delta(value)
+    divisible = joined == 1 and not walk.fragments and plain
+    ends = (*_ends(event, value), *(at.pointer for _, _, at in walk.copies), *_named(walk.channels))
+    return PassingEvent(event, tuple(parts), walk.all_skipped(), ends, divisible, walk)
 
 
 def is_document(at: At) -> bool:
@@ -96,7 +102,7 @@ class Arguments(msgspec.Struct, frozen=True, eq=False):
         """The text with its leaves edited: JSON again, without white space."""
         if self.walk is None:
             return apply_edits(self.text, edits.get(0, ()))
-        changes: list[tuple[Slot, str | None]] = []
+        changes: list[tuple[Slot, Any]] = []
         for index, done in edits.items():
             new = apply_edits(self.segments[index].text, done)
             target = self.walk.targets[index]
@@ -114,6 +120,12 @@ def read_arguments(
     return Arguments(text, (Segment.of(text, at.pointer, at.provenance),), walk.all_skipped(), None)
 
 
+def value_at(at: At, path: Sequence[str | int], keyed: KeyedHash, field_names: frozenset[str]) -> At:
+    """Where a value of a document stands that keys and indexes lead to."""
+    tokens = [f"/{one if isinstance(one, int) or one in field_names else keyed.token(one)}" for one in path]
+    return At(at.pointer + "".join(tokens), LOOSE, at.provenance, at.depth + len(path))
+
+
 def _is_plain_delta(value: Any) -> bool:
     """Whether an event says nothing but that a text goes on, so that saying it twice changes nothing."""
     if not isinstance(value, dict):
@@ -128,16 +140,31 @@ def _is_plain_delta(value: Any) -> bool:
     return isinstance(delta, dict) and "tool_calls" not in delta and "function_call" not in delta
 
 
+_LAST: Final = frozenset(
+    {
+        "message_delta",
+        "message_stop",
+        "error",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.done",
+    }
+)
+
+
 def _ends(event: Event, value: Any) -> tuple[str, ...]:
     """What an event ends: a choice with its ``finish_reason``, a content block with its stop, everything with the
     last word of the stream or an error."""
     if not isinstance(value, dict):
         return ("",) if event.data == "[DONE]" else ()
     kind = value.get("type")
-    if kind in ("message_delta", "message_stop", "error") or value.get("error"):
+    if kind in _LAST or value.get("error") or value.get("done") is True:
         return ("",)
     if kind == "content_block_stop":
         return (f"/content/{_number(value.get('index'))}",)
+    if kind == "response.output_item.done":
+        return (f"/output/{_number(value.get('output_index'))}",)
     choices = value.get("choices")
     if not isinstance(choices, list):
         return ()
@@ -146,6 +173,14 @@ def _ends(event: Event, value: Any) -> tuple[str, ...]:
         for position, choice in enumerate(choices)
         if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]
     )
+
+
+def _named(channels: Iterable[str]) -> Iterator[str]:
+    """The names that are whole because the arguments of their calls begin."""
+    for pointer in channels:
+        call, _, member = pointer.rpartition("/")
+        if member in ("arguments", "input"):
+            yield f"{call}/name"
 
 
 def _number(index: Any, position: int = 0) -> str:

@@ -25,8 +25,9 @@ class Place:
     a place of no recognised shape), under a hashed token. ``items`` is where the elements of an array stand (default:
     here). ``words`` are values that say nothing but what the shape says (``"type": "text"``): no segments. ``roles``
     gives the provenance of an object by its ``role``. ``token`` replaces the key in pointers; ``{index}`` in it is the
-    ``index`` member of the object around. ``indexed`` arrays count by the ``index`` member of their elements.
-    ``joined``: the strings at one pointer of a stream are pieces of one text.
+    ``index`` member of the object around, and so for other names. ``indexed`` arrays count by the ``index`` member of
+    their elements. ``joined``: the strings at one pointer of a stream are pieces of one text. ``again``: a string says
+    whole what such pieces said.
     """
 
     kind: Kind = "text"
@@ -41,6 +42,7 @@ class Place:
     token: str | None = None
     indexed: bool = False
     joined: bool = False
+    again: bool = False
 
 
 UNKNOWN: Final = Place(kind="open", provenance="unknown")

@@ -17,13 +17,15 @@ from guard.content.calls import facts_of, max_tokens_of
 from guard.content.documents import JsonTree
 from guard.content.edits import Edits
 from guard.content.forms import has_escapes, read_pairs
+from guard.content.framing import LineReader, shape_of
 from guard.content.headers import Head
 from guard.content.media_types import Reading, is_markup, reading
 from guard.content.parts import read_parts
 from guard.content.pieces import Pieces
-from guard.content.places import FactName, Place
+from guard.content.places import UNKNOWN, FactName, Place
 from guard.content.records import read_lines, read_sequence
 from guard.content.shapes import Shape, ShapeName, choose
+from guard.content.shapes.lines import LINES
 from guard.content.sse import Event, EventReader
 from guard.content.streams import StreamWalk, read_events
 from guard.content.text import decode_text, is_wide
@@ -33,6 +35,8 @@ from guard.keyed import KeyedHash
 from guard.types import Content, Facts, Named, Segment, Skipped, Stage
 
 _JSON_STARTS: Final = (b"{", b"[")
+_FIRST_LINES: Final = 32
+_LINE_VALUES: Final = 1000
 _MEND_TYPE: Final = "Send JSON as application/json."
 _MEND_JSON: Final = "Send strict JSON (RFC 8259) in UTF-8."
 
@@ -133,6 +137,8 @@ class _Reader(msgspec.Struct, frozen=True):
             raise ContentRefused("charset_unsupported", "The body is not UTF-8", where="body", mend="Send UTF-8.")
         walk = Walk(self.keyed, self.limits, self.field_names, size_bytes=len(body))
         pieces = Pieces(body, walk, self.limits)
+        if how == "lines" and self.stage == "response" and (spoken := self._spoken(body)):
+            return self.assembled(spoken, len(body))
         delimiter = b""
         if how == "multipart":
             delimiter = read_parts(pieces, self.head.media_type, self.head.boundary or "")
@@ -184,10 +190,26 @@ class _Reader(msgspec.Struct, frozen=True):
         reader = EventReader(max_event_bytes=len(body))
         return self.assembled(reader.feed(body) + reader.finish(), len(body))
 
+    def _spoken(self, body: bytes) -> Sequence[Event]:
+        """The lines of an answer that is said in pieces, as one of the first shows; none if it is no such answer."""
+        reader = LineReader(len(body))
+        try:
+            lines = reader.feed(body) + reader.finish()
+            return lines if any(self._goes_on(line) for line in lines[:_FIRST_LINES]) else ()
+        except ContentRefused:
+            return ()
+
+    def _goes_on(self, line: Event) -> bool:
+        try:
+            value = strict.parse(line.data or "", max_depth=self.limits.max_json_depth, max_values=_LINE_VALUES)
+        except strict.NotJson:
+            return False
+        return LINES.event(value) is not UNKNOWN
+
     def assembled(self, events: Sequence[Event], size_bytes: int) -> Content:
         """Whole events as content."""
         walk = StreamWalk(self.keyed, self.limits, self.field_names, size_bytes=size_bytes)
-        tree = read_events(events, self.shape, walk)
+        tree = read_events(events, shape_of(events[0].framing, self.shape) if events else self.shape, walk)
         return Content(
             media_type=self.head.media_type,
             size_bytes=size_bytes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,6 +21,8 @@ _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _BLANK_LINES: Final = re.compile(rb"[\r\n]*+")
 _SLICE: Final = 32 * 1024
 _MAX_LINES: Final = 20_000
+Framing = Literal["event", "line", "message", "text"]
+"""How a piece of a stream is marked off: as a server-sent event, as a line of JSON, as a message, or not at all."""
 _KNOWN_FIELDS: Final = frozenset({"", "event", "id", "retry"})
 
 
@@ -32,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     are its lines as ``(name, value)``, with all ``data`` lines joined into the first; a comment's name is ``""``, and a
     line that no reader understands is ``("line", the whole line)``.
     ``data`` is ``None`` if the block has no data line (a comment, a heartbeat). ``complete`` is false if the stream
-    ended inside the event.
+    ended inside the event. Streams of other ``framing`` have blocks with one field or none (``guard.content.framing``).
     """
 
     raw: bytes
@@ -40,6 +42,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     name: str = "message"
     data: str | None = None
     complete: bool = True
+    framing: Framing = "event"
 
 
 class EventReader:
@@ -161,7 +164,9 @@ def _lines(text: str) -> Iterator[str]:
 
 def serialise(event: Event, values: Sequence[str]) -> bytes:
     """The event with other values for its fields, in its own line ends. Line ends inside a value that is not data
-    become spaces."""
+    become spaces, and so do those of a line."""
+    if event.framing != "event":
+        return _unframed(event, values)
     end = _LINE_END.search(event.raw.decode())
     newline = "\n" if end is None else end[0]
     lines: list[str] = []
@@ -173,3 +178,11 @@ def serialise(event: Event, values: Sequence[str]) -> bytes:
             lines.append(prefix + _LINE_END.sub(" ", value))
     text = newline.join(lines) + newline
     return (text + newline if event.complete else text).encode()
+
+
+def _unframed(event: Event, values: Sequence[str]) -> bytes:
+    text = "".join(values)
+    if event.framing != "line":
+        return text.encode()
+    raw = event.raw
+    return _LINE_END.sub(" ", text).encode() + raw[len(raw.rstrip(b"\r\n")) :]

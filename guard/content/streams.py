@@ -13,10 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from guard.content import coverage, strict
-from guard.content.documents import Document, Slot, rewrite
+from guard.content.documents import Document, Slot, emptied, rewrite
 from guard.content.edits import Edits, apply_edits, apply_to_pieces
-from guard.content.places import METADATA, UNKNOWN
+from guard.content.places import METADATA, UNKNOWN, Place
 from guard.content.shapes import Shape
+from guard.content.shapes.lines import LINES
 from guard.content.sse import Event, serialise
 from guard.content.walk import At, ReadLimits, Walk
 from guard.keyed import KeyedHash
@@ -42,10 +43,11 @@ class Deltas(msgspec.Struct, frozen=True):
 
 
 class Pieces(msgspec.Struct, frozen=True, eq=False):
-    """Where a joined text stands: ``slots[i]`` holds ``texts[i]``."""
+    """Where a joined text stands: ``slots[i]`` holds ``texts[i]``, and each of ``copies`` holds all of it."""
 
     slots: Sequence[Slot]
     texts: Sequence[str]
+    copies: Sequence[Slot] = ()
 
 
 class _Channel:
@@ -62,11 +64,23 @@ class _Channel:
 class StreamWalk(Walk):
     """A walk over many events. A text that stands at one pointer in many events (an id, a model) is one segment."""
 
-    def __init__(self, keyed: KeyedHash, limits: ReadLimits, field_names: frozenset[str], *, size_bytes: int) -> None:
+    def __init__(
+        self,
+        keyed: KeyedHash,
+        limits: ReadLimits,
+        field_names: frozenset[str],
+        *,
+        size_bytes: int,
+        passing: bool = False,
+    ) -> None:
+        """``passing``: each event leaves before the next is read; what repeats a joined text is kept in ``copies``."""
         super().__init__(keyed, limits, field_names, size_bytes=size_bytes)
         self.targets: list[list[Slot] | Pieces] = []
         self.channels: dict[str, _Channel] = {}
+        self.copies: list[tuple[str, Slot, At]] = []
+        self._passing = passing
         self._seen: dict[tuple[str, str, Provenance], list[Slot]] = {}
+        self._index: dict[tuple[str, str, Provenance], int] = {}
 
     def emit(self, text: str, slot: Slot, pointer: str, provenance: Provenance) -> None:
         """A text; one that was met before at that pointer gains a slot."""
@@ -77,6 +91,7 @@ class StreamWalk(Walk):
         slots = [slot]
         if self._add(text, pointer, provenance, slots):
             self._seen[pointer, text, provenance] = slots
+            self._index[pointer, text, provenance] = len(self.targets) - 1
 
     def _add(self, text: str, pointer: str, provenance: Provenance, target: list[Slot] | Pieces) -> bool:
         """A new segment; ``False`` if it is past the inspection limit."""
@@ -94,6 +109,13 @@ class StreamWalk(Walk):
         channel.slots.append(slot)
         channel.texts.append(text)
 
+    def repeat(self, text: str, slot: Slot, at: At) -> None:
+        """What pieces said before is compared with them as it passes; of a whole stream it is read like any text."""
+        if self._passing:
+            self.copies.append((text, slot, at))
+        else:
+            self.alone(text, slot, at)
+
     def event(self, event: Event, shape: Shape) -> int:
         """Read one event, with a budget of JSON values of its own; returns the index of its document, whose holder
         has a value for each of its fields."""
@@ -105,6 +127,8 @@ class StreamWalk(Walk):
             slot = Slot(document, holder, position)
             if name == "data":
                 self._data(value, slot, shape)
+            elif name == "text":
+                self.join(value, slot, _TEXT)
             elif name == "retry" and value.isdecimal() and len(value) < 8:
                 continue
             elif not (name == "event" and value in shape.stream_words):
@@ -115,16 +139,25 @@ class StreamWalk(Walk):
         if text in shape.stream_words:
             return
         if not text.lstrip(" \t\n\r").startswith(("{", "[")):
+            self._unjoined(shape)
             self.string(text, slot, At("/event/data", UNKNOWN, "unknown"))
             return
         try:
             value = self.parse(text)
         except strict.NotJson:
+            self._unjoined(shape)
             self.string(text, slot, At("/event/data", UNKNOWN, "unknown"))
             return
         slot.container[slot.key] = value
         place = shape.event(value)
+        if place is UNKNOWN:
+            self._unjoined(shape)
         self.root(value, slot, At("", place, place.provenance or "unknown"))
+
+    def _unjoined(self, shape: Shape) -> None:
+        """A line by itself: that others go on where it ends is not known."""
+        if shape is LINES:
+            self.skip("", coverage.UNJOINED_STREAM)
 
     def join_channels(self) -> None:
         """The joined texts become segments: a JSON document its leaves, any other text itself."""
@@ -136,7 +169,12 @@ class StreamWalk(Walk):
             if place.fact is not None:
                 self.named.append((place.fact, Named(whole, pointer)))
             if not (place.kind == "json" and self.embedded(whole, slots, channel.at)):
-                self._add(whole, pointer, channel.at.provenance, Pieces(slots, channel.texts))
+                copies = self._seen.get((pointer, whole, channel.at.provenance))
+                pieces = Pieces(slots, channel.texts, copies or ())
+                if copies is None:
+                    self._add(whole, pointer, channel.at.provenance, pieces)
+                else:
+                    self.targets[self._index[pointer, whole, channel.at.provenance]] = pieces
 
 
 _POINTERS: Final = {
@@ -146,6 +184,9 @@ _POINTERS: Final = {
     "retry": "/event/retry",
     "line": "/event/line",
 }
+
+
+_TEXT: Final = At("", Place(joined=True), "unknown")
 
 
 class StreamTree(msgspec.Struct, frozen=True, eq=False):
@@ -160,7 +201,7 @@ class StreamTree(msgspec.Struct, frozen=True, eq=False):
 
     def write(self, segments: Sequence[Segment], edits: Edits) -> bytes:
         """The stream with the edits done; events that did not change are the same bytes."""
-        changes: list[tuple[Slot, str | None]] = []
+        changes: list[tuple[Slot, Any]] = []
         for index, done in edits.items():
             if not done:
                 continue
@@ -170,11 +211,12 @@ class StreamTree(msgspec.Struct, frozen=True, eq=False):
                 changes += [
                     (slot, new) for slot, old, new in zip(target.slots, target.texts, texts, strict=True) if new != old
                 ]
+                changes += [(slot, "".join(texts)) for slot in target.copies]
             else:
                 text = apply_edits(segments[index].text, done)
                 changes += [(slot, text) for slot in target]
         if changes:
-            changes += [(slot, None) for slot in self.fragments]
+            changes += emptied(self.fragments)
         written = rewrite(self.documents, changes)
         return b"".join(
             serialise(event, [as_text(value) for value in written[root]]) if root in written else event.raw

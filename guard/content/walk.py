@@ -14,7 +14,7 @@ from guard.content import coverage, strict
 from guard.content.adjacent import read_seams
 from guard.content.documents import Document, Slot
 from guard.content.markup import declares_entities, fold_markup
-from guard.content.places import LOOSE, UNKNOWN, FactName, Place
+from guard.content.places import LOOSE, UNKNOWN, FactName, Kind, Place
 from guard.errors import ContentRefused
 from guard.keyed import KeyedHash
 from guard.readings import see
@@ -25,6 +25,7 @@ _STARTS_LIKE_JSON: Final = re.compile(r'[ \t\n\r]*[\[{"]').match
 _DATA_URL: Final = re.compile(r"data:([^;,]*+)[^,]*;base64,[A-Za-z0-9+/_\s-]*+={0,2}+\s*+", re.IGNORECASE).fullmatch
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]*+={0,2}+\s*+").fullmatch
 _INDEX: Final = re.compile(rb"[0-9]{1,6}").fullmatch
+_NAMED_INDEX: Final = re.compile(r"\{([a-z_]+)\}")
 _MIN_MEDIA_CHARACTERS: Final = 64
 """Shorter values are inspected as texts, too, whatever they are declared as: a card number is base64."""
 _MIN_NUMBER_DIGITS: Final = 8
@@ -161,7 +162,14 @@ class Walk:
             return
         if place.joined:
             self.join(text, slot, at)
-        elif not (self._may_hold_json(text, at) and self.embedded(text, (slot,), at)):
+        elif place.again:
+            self.repeat(text, slot, at)
+        else:
+            self.alone(text, slot, at)
+
+    def alone(self, text: str, slot: Slot, at: At) -> None:
+        """A string by itself: the texts of the JSON that it holds, or one text."""
+        if not (self._may_hold_json(text, at) and self.embedded(text, (slot,), at)):
             self.emit(text, slot, at.pointer, at.provenance)
 
     def _is_media(self, text: str, slot: Slot, at: At) -> bool:
@@ -234,6 +242,10 @@ class Walk:
         """A piece of a streamed text; outside streams it is a text like others."""
         self.emit(text, slot, at.pointer, at.provenance)
 
+    def repeat(self, text: str, slot: Slot, at: At) -> None:
+        """A text that pieces of a stream said before; outside streams that pass it is a text like others."""
+        self.alone(text, slot, at)
+
     def skip(self, pointer: str, reason: str) -> None:
         """A position that is not inspected."""
         self.skipped[Skipped(pointer, reason)] = None
@@ -247,14 +259,7 @@ class Walk:
         """A number is a text if it is long enough to name somebody: eight digits, or any fraction where the shape does
         not expect a number."""
         text = bytes(raw).decode()
-        if len(text) < _MIN_NUMBER_DIGITS and text.isdecimal():
-            return
-        kind = at.place.kind
-        whole = text.lstrip("-").partition(".")[0]
-        if kind == "measure" and len(whole) <= _MAX_MEASURE_DIGITS:
-            return
-        digits = sum(map(str.isdecimal, text))
-        if digits >= _MIN_NUMBER_DIGITS or (kind != "number" and not text.lstrip("-").isdecimal()):
+        if is_number_text(text, at.place.kind):
             self.emit(text, slot, at.pointer, at.provenance)
 
     def all_skipped(self) -> tuple[Skipped, ...]:
@@ -262,6 +267,23 @@ class Walk:
         for pointer in _gathered(self.past_limit):
             self.skip(pointer, coverage.INSPECT_LIMIT)
         return tuple(self.skipped)
+
+
+def is_number_text(text: str, kind: Kind = "open") -> bool:
+    """Whether a number is a text of its own, as it is written at a place of this kind."""
+    if len(text) < _MIN_NUMBER_DIGITS and text.isdecimal():
+        return False
+    if kind == "measure" and len(text.lstrip("-").partition(".")[0]) <= _MAX_MEASURE_DIGITS:
+        return False
+    digits = sum(map(str.isdecimal, text))
+    return digits >= _MIN_NUMBER_DIGITS or (kind != "number" and not text.lstrip("-").isdecimal())
+
+
+def is_data_url(text: str) -> bool:
+    """Whether a text is a ``data:`` URL of what is no text."""
+    return (
+        text[:5].lower() == "data:" and _DATA_URL(text) is not None and not text_of_base64(text[text.index(",") + 1 :])
+    )
 
 
 def _gathered(pointers: list[str]) -> list[str]:
@@ -273,16 +295,16 @@ def _gathered(pointers: list[str]) -> list[str]:
     return [""]
 
 
-def _index(value: Any, position: int) -> str:
+def _index(value: Any, position: int, name: str = "index") -> str:
     """The ``index`` member of an element of a stream, or its position."""
-    index = value.get("index") if isinstance(value, dict) else None
+    index = value.get(name) if isinstance(value, dict) else None
     if isinstance(index, Raw) and _INDEX(bytes(index)):
         return bytes(index).decode()
     return str(position)
 
 
 def _token(token: str, node: Any) -> str:
-    return token.replace("{index}", _index(node, 0)) if "{index}" in token else token
+    return _NAMED_INDEX.sub(lambda name: _index(node, 0, name[1]), token) if "{" in token else token
 
 
 def _media_reason(container: Any) -> str:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.types import Message, Send
 
 from guard import content as reading
 from guard.errors import ContentRefused, LogUnavailable, Overloaded
-from guard.exchange.events import handle_events
+from guard.exchange.arriving import Arriving
+from guard.exchange.events import FlowingEvents, handle_events
 from guard.exchange.failing import FAIL_OPEN, broken, let_through, outage
-from guard.exchange.flowing import FlowingEvents
 from guard.exchange.handling import NOTHING, Buffered, Passing, passing
 from guard.exchange.judge import Judgement, app_failed
 from guard.obligations.deny import error_event, status_of
@@ -76,7 +77,7 @@ class Answer:
         self._judgements: list[Judgement] = []
         self._sent_bytes = 0
         self._digest: BodyDigest | None = None
-        self._hasher = ContentHasher(exchange.services.keyed)
+        self._hasher = ContentHasher(exchange.keyed)
         self._sent_status: int | None = None
         self._recorded = self._lost = False
         self._failures: list[Decision] = []
@@ -161,8 +162,19 @@ class Answer:
         elif self.head.media_type == "multipart/x-mixed-replace":
             # Parts that replace each other for as long as the client looks: there is no whole to wait for.
             self._handling = await passing(self, "multipart_stream")
+        elif self._may_flow and (framing := reading.framing_of(self.head)):
+            self._handling = Arriving(self, framing)
         else:
             self._handling = Buffered(self)
+
+    @property
+    def _may_flow(self) -> bool:
+        return self.exchange.streams == "live" and self.status != HTTPStatus.PARTIAL_CONTENT
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has its answer."""
+        return self._over
 
     @property
     def _bodiless(self) -> bool:
@@ -179,10 +191,11 @@ class Answer:
         self._judgements.append(judgement)
         self.exchange.opened(judgement.decision)
 
-    async def send_head(self, judgement: Judgement | None, *, length: int | None) -> None:
-        """Send the status and headers. ``length`` is that of a rewritten body; ``None`` leaves the body's headers.
+    async def send_head(self, judgement: Judgement | None, *, length: int | None, flows: bool = False) -> None:
+        """Send the status and headers. ``length`` is that of a rewritten body; ``None`` leaves the body's headers,
+        unless it ``flows``: whatever may be cut anew, rewritten or stopped later has no length and no digest yet.
         Without a judgement the guard failed, and the headers that it obliges to are unknown."""
-        rewritten = length is not None
+        rewritten = flows or length is not None
         headers = [
             (name, value)
             for name, value in self.headers
@@ -233,8 +246,8 @@ class Answer:
             decision = outage("response", LogUnavailable.code, "The outcome could not be recorded.")
         await self.exchange.refuse(decision)
 
-    async def stop(self, decision: Decision, *, events_sent: int) -> None:
-        """End a stream that is under way with an error event."""
+    async def stop(self, decision: Decision, *, events_sent: int, framing: reading.Framing) -> None:
+        """End a stream that is under way with an error."""
         exchange = self.exchange
         event = error_event(
             decision,
@@ -242,6 +255,7 @@ class Answer:
             request_id=exchange.caller.request_id,
             dialect=exchange.dialect,
             events_sent=events_sent,
+            framing=framing,
         )
         await self.send_body(event, more=False)
         await self.record("stopped", decision)
@@ -304,5 +318,5 @@ class Answer:
             unread=FAIL_OPEN if self._failures else None,
             spent=spent,
             duration_us=round((time.monotonic() - self._started) * 1e6),
-            keyed=self.exchange.services.keyed,
+            keyed=self.exchange.keyed,
         )

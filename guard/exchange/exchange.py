@@ -157,7 +157,7 @@ class Exchange(Session):
     async def _begin(self, arrived: Arrived, head: reading.Head) -> Content:
         """The content of a body that is too large to be held: its beginning, and a gap."""
         offload, limits = self.services.offload, self.services.config.limits
-        hasher = ContentHasher(self.services.keyed)
+        hasher = ContentHasher(self.keyed)
         await offload(len(arrived.body), hasher.update, arrived.body)
         self._body_digest = hasher.finish()
         self._replay = LargeReplay(
@@ -166,7 +166,7 @@ class Exchange(Session):
         )  # fmt: skip
         return await offload(
             len(arrived.body), reading.read_beginning, arrived.body, head, shape=self._matched.route.shape,
-            path=self.scope["path"], keyed=self.services.keyed, limits=self.limits,
+            path=self.scope["path"], keyed=self.keyed, limits=self.limits,
             field_names=self._matched.field_names,
         )  # fmt: skip
 

@@ -33,6 +33,7 @@ async def judge_answer(answer: Answer, content: Content) -> Judgement:
         stage="response",
         anomaly=exchange.anomaly,
         asked=exchange.asked,
+        keyed=exchange.keyed,
     )
     answer.note(judgement)
     return judgement

@@ -4,14 +4,18 @@ changed. Texts of one channel keep their order."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from guard import content as reading
 from guard.content import At, Edit, apply_to_pieces
+from guard.exchange.sources import Said, Source
 from guard.obligations.standing import Standing
+from guard.obligations.vault import Vault
 from guard.stream import Tail, Window
+from guard.types import Segment
 
 
 class Piece:
@@ -27,54 +31,74 @@ class Piece:
         self.out: list[str] = []
 
 
-class Channel:
-    """A text that arrives in pieces: a choice's content, a block, the arguments of a call."""
+class Pieces:
+    """The pieces of one channel that wait, in order. ``said`` takes note of what left, where that is said again."""
 
-    def __init__(self, at: At, context: int) -> None:
+    def __init__(self, at: At, said: Said | None = None) -> None:
         self.at = at
-        self.tail = Tail(context)
-        self.is_document = reading.is_document(at)
         self.pieces: deque[Piece] = deque()
-        self.standing = Standing()
+        self.said = said
 
     def add(self, piece: Piece) -> None:
         """The next piece."""
         self.pieces.append(piece)
-        if not self.is_document:
-            self.tail.feed(piece.rest)
 
-    @property
-    def text(self) -> str:
-        """The whole text of a document that waits."""
-        return "".join([piece.rest for piece in self.pieces])
-
-    def settle(self, window: Window, ready: int, edits: Sequence[Edit]) -> None:
-        """``window.text[window.fresh:ready]`` was inspected and leaves with these edits."""
-        begin = position = window.fresh
+    def leave(self, size: int, edits: Sequence[Edit]) -> None:
+        """The next ``size`` characters leave with these edits, which count from there."""
+        position = 0
         parts: list[tuple[Piece, str]] = []
         for piece in self.pieces:
-            if position == ready:
+            if position == size:
                 break
-            parts.append((piece, piece.rest[: ready - position]))
+            parts.append((piece, piece.rest[: size - position]))
             position += len(parts[-1][1])
-        moved = [(start - begin, end - begin, new) for start, end, new in edits]
-        for (piece, text), out in zip(parts, apply_to_pieces([text for _, text in parts], moved), strict=True):
+        texts = [text for _, text in parts]
+        for (piece, text), out in zip(parts, apply_to_pieces(texts, edits), strict=True):
             piece.out.append(out)
             piece.rest = piece.rest[len(text) :]
         while self.pieces and not self.pieces[0].rest:
             self.pieces.popleft().entry.waiting -= 1
-        self.standing.feed(window.text[begin:ready])
-        self.tail.pass_on(window, ready)
+        if self.said is not None:
+            self.said.add("".join(texts), edits)
 
-    def replace(self, text: str | None) -> None:
-        """The document has ended: it leaves as ``text``, in its first piece; ``None``: as it came."""
-        for piece in self.pieces:
-            piece.out.append(piece.rest if text is None else text)
-            piece.rest = ""
-            piece.entry.waiting -= 1
-            if text is not None:
-                text = ""
-        self.pieces.clear()
+
+class Channel(Pieces):
+    """A text that arrives in pieces: a choice's content, a block."""
+
+    def __init__(self, at: At, context: int, said: Said | None = None) -> None:
+        super().__init__(at, said)
+        self.tail = Tail(context)
+        self.standing = Standing()
+
+    def add(self, piece: Piece) -> None:
+        """The next piece."""
+        super().add(piece)
+        self.tail.feed(piece.rest)
+
+    def sources(self, vault: Vault, *, closed: bool) -> Iterator[Source]:
+        """What may leave now; all of it if the text is ``closed``."""
+        window = self.tail.window(closed=closed)
+        if window is None:
+            return
+        held = 0 if closed else vault.could_begin(window.text)
+        ready = min(window.ready, len(window.text) - held)
+        if ready > window.fresh:
+            segment = Segment.of(window.text, self.at.pointer, self.at.provenance)
+            settle = partial(self.settle, window)
+            yield Source(segment, window.fresh, ready, settle, window=window, standing=self.standing)
+
+    def settle(self, window: Window, ready: int, edits: Sequence[Edit]) -> None:
+        """``window.text[window.fresh:ready]`` was inspected and leaves with these edits."""
+        begin = window.fresh
+        if ready == begin:
+            return
+        self.leave(ready - begin, [(start - begin, end - begin, new) for start, end, new in edits])
+        self.standing.feed(window.text[begin:ready])
+        self.tail.pass_on(window, ready, edits)
+
+    def settled(self) -> bool:
+        """Nothing is left to do once its windows were settled."""
+        return False
 
 
 class Entry:
@@ -90,13 +114,24 @@ class Entry:
         self.changed: dict[int, str] = {}
         self.split = False
 
-    def add(self, index: int, channel: Channel) -> None:
+    def add(self, index: int, channel: Pieces) -> None:
         """The part at ``index`` is a piece of this channel."""
         piece = Piece(self, index, self.read.parts[index].text)
         self.pieces.append(piece)
         self.channels.append(channel.at.pointer)
         self.waiting += 1
         channel.add(piece)
+
+    def wait_for(self, index: int) -> Callable[[str | None], None]:
+        """The part at ``index`` waits until what this gives is called, with its new text if it changed."""
+        self.waiting += 1
+
+        def settle(text: str | None) -> None:
+            self.waiting -= 1
+            if text is not None:
+                self.changed[index] = text
+
+        return settle
 
     def written(self) -> bytes:
         """What leaves of it."""
@@ -121,9 +156,14 @@ class Entry:
 class Leaving(msgspec.Struct, frozen=True):
     """What leaves: ``events`` whole ones came in ``raw_bytes``."""
 
-    body: bytes
+    parts: tuple[bytes, ...]
     raw_bytes: int
     events: int
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self.parts)
 
 
 class Held:
@@ -132,6 +172,7 @@ class Held:
     def __init__(self, *, in_order: bool) -> None:
         self._in_order = in_order
         self._entries: deque[Entry] = deque()
+        self._stirred = False
         self.size_bytes = 0
 
     @property
@@ -139,14 +180,27 @@ class Held:
         """How many wait."""
         return len(self._entries)
 
+    def stir(self) -> None:
+        """A text was inspected: some event may leave."""
+        self._stirred = True
+
+    @property
+    def raw(self) -> list[bytes]:
+        """Those that wait, as they came."""
+        return [entry.read.event.raw for entry in self._entries]
+
     def add(self, entry: Entry) -> None:
         """One more event."""
         self._entries.append(entry)
+        self._stirred = self._stirred or not entry.waiting
         self.size_bytes += len(entry.read.event.raw)
 
     def release(self, *, last: bool = False) -> Leaving:
         """What may leave now. ``last``: the stream stops; only what stands before everything that waits."""
         self._in_order = self._in_order or last
+        if not self._stirred or (self._in_order and self._entries and self._entries[0].waiting):
+            return Leaving((), 0, 0)
+        self._stirred = False
         kept: deque[Entry] = deque()
         parts: list[bytes] = []
         raw = count = 0
@@ -158,7 +212,7 @@ class Held:
         if not self._in_order:
             parts += self._halves(kept)
         self._entries = kept
-        return Leaving(b"".join(parts), raw, count)
+        return Leaving(tuple(parts), raw, count)
 
     @staticmethod
     def _halves(kept: Iterable[Entry]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ import msgspec
 from guard.errors import ContentRefused, CredentialRefused, ObligationFailed
 from guard.exchange.failing import INCOMPLETE, as_if_complete, failure_in, let_through
 from guard.exchange.services import Services
+from guard.keyed import KeyedHash
 from guard.obligations import SUPPORTED, annotate, route
 from guard.obligations.limit import Limit, limits
 from guard.obligations.redact import Operator, operators
@@ -102,6 +103,7 @@ async def judge(
     *,
     stage: Stage,
     anomaly: Anomaly,
+    keyed: KeyedHash,
     skipped: Sequence[Skipped] = (),
     detection: Detection | None = None,
     asked: Mapping[str, Any] | None = None,
@@ -113,7 +115,7 @@ async def judge(
     request's document at the response stage.
     """
     if detection is None:
-        detection = await services.pipeline.detect(content.segments, stage)
+        detection = await services.pipeline.detect(content.segments, stage, content.media_type)
     entries = len(content.segments) + len(detection.findings)
     coverage = await services.offload(entries * _BYTES_AN_ENTRY, _coverage, content, skipped, detection.incomplete)
     document = await services.offload(
@@ -132,7 +134,7 @@ async def judge(
         networks=services.networks,
         time_us=caller.time_us,
         request_id=caller.request_id,
-        keyed=services.keyed,
+        keyed=keyed,
         request=asked,
     )
     join_trace(caller.trace_id, sampled=caller.trace_sampled)

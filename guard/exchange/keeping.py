@@ -9,6 +9,7 @@ from starlette.types import Scope
 from guard import content as reading
 from guard.exchange.judge import Judgement
 from guard.exchange.services import Services
+from guard.keyed import KeyedHash
 from guard.obligations.redact import Redaction, redact, restore
 from guard.obligations.sealing import Binding
 from guard.obligations.vault import Vault
@@ -38,7 +39,7 @@ def binding_of(services: Services, principal: Principal, scope: Scope, content: 
 
 
 async def hide(
-    services: Services, binding: Binding | None, vault: Vault, judgement: Judgement
+    services: Services, binding: Binding | None, vault: Vault, judgement: Judgement, keyed: KeyedHash
 ) -> tuple[Vault, Redaction]:
     """The redactions of a request and the vault that keeps what they hid: durable, if it outlives the exchange.
 
@@ -57,7 +58,7 @@ async def hide(
             judgement.findings,
             judgement.duties.redactions,
             vault=vault,
-            keyed=services.keyed,
+            keyed=keyed,
             protected=restore(judgement.segments, vault),
         )
 

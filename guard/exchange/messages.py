@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from guard import content as reading
+from guard.content.coverage import UNJOINED_STREAM
 from guard.errors import ContentRefused, LogUnavailable, ObligationFailed, Overloaded
 from guard.exchange import frames
 from guard.exchange.failing import broken, let_through, outage
@@ -22,6 +24,7 @@ from guard.exchange.frames import INTERNAL_ERROR, POLICY_VIOLATION, TOO_BIG
 from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, refused
 from guard.exchange.services import Matched, Services
 from guard.exchange.session import Session
+from guard.exchange.spoken import Spoken
 from guard.policy.document import recorded
 from guard.record.build import outcome_record
 from guard.record.ids import new_id
@@ -51,6 +54,7 @@ class Messages(Session):
         self._redactions: Counter[str] = Counter()
         self._restored = self._sent_bytes = 0
         self._started = time.monotonic()
+        self._spoken = Spoken(self)
 
     async def incoming(self) -> Message:
         """The ``receive`` that the app is given."""
@@ -79,12 +83,35 @@ class Messages(Session):
         elif kind == "websocket.send":
             passed = await self._inspected(message, "response")
             if passed is not None:
-                self._sent_bytes += frames.size_of(passed)
-                await self._send(passed)
+                await self._pass(passed)
         elif kind == "websocket.close":
-            await self._send(await self._without_harm(message, "response"))
+            await self.finish()
+            if not self._closed:
+                await self._send(await self._without_harm(message, "response"))
         else:
             raise RuntimeError(f"the guard does not pass the ASGI message {kind!r}")
+
+    @property
+    def open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._accepted and not self._closed
+
+    async def finish(self) -> None:
+        """The app says nothing more: what waits of what it said in pieces leaves."""
+        try:
+            await self._spoken.finish()
+        except Exception as error:
+            if self._closed:
+                raise
+            await self._message_failed(error, {}, "response")
+
+    async def deliver(self, text: str) -> None:
+        """Send a text message."""
+        await self._pass({"type": "websocket.send", "text": text})
+
+    async def _pass(self, message: Message) -> None:
+        self._sent_bytes += frames.size_of(message)
+        await self._send(message)
 
     async def _without_harm(self, message: Message, stage: Stage) -> Message:
         """An end with its reason, unless a detector finds something in it: then it stays unsaid."""
@@ -100,7 +127,7 @@ class Messages(Session):
                 return await self._decided(message, stage)
         except ContentRefused as error:
             code = TOO_BIG if error.refusal == "body_too_large" else POLICY_VIOLATION
-            await self._stop(refused(error, stage), None, code=code, refusal=(error.refusal, error.where))
+            await self.stop(refused(error, stage), None, code=code, refusal=(error.refusal, error.where))
         except Exception as error:
             if self._closed:
                 raise  # the server's: the close could not be sent
@@ -125,6 +152,12 @@ class Messages(Session):
             content = await self.read_headers(frames.headers_of(message))
             if not content.segments and not content.skipped:
                 return message
+        elif stage == "response" and reading.goes_on(message.get("text") or ""):
+            if await self._spoken.take(message["text"]):
+                return None
+            content = await self._content(message, stage)
+            gap = Skipped("", UNJOINED_STREAM)
+            content = msgspec.structs.replace(content, skipped=(*content.skipped, gap))
         else:
             content = await self._content(message, stage)
         return await self._judged(message, content, stage)
@@ -139,7 +172,27 @@ class Messages(Session):
             return Content(media_type="application/octet-stream", size_bytes=len(body), skipped=skipped)
         return await self.read(body, reading.Head(), stage)
 
-    async def _judged(self, message: Message, content: Content, stage: Stage) -> Message | None:
+    async def begun(self, content: Content) -> Judgement | None:
+        """The verdict on an answer that begins now; ``None`` if it closed the connection."""
+        judgement = await self._verdict(content, "response")
+        try:
+            self._require_performable(judgement.duties)
+        except ObligationFailed as error:
+            await self.stop(denied_by_obligation(judgement.decision, error), judgement)
+            return None
+        if judgement.decision.effect == "deny":
+            await self.stop(judgement.decision, judgement)
+            return None
+        return judgement
+
+    async def rewrote(self, judgement: Judgement | None, counts: Mapping[str, int], restored: int) -> None:
+        """Write down that messages leave changed, before they do."""
+        self._redactions.update(counts)
+        self._restored += restored
+        if judgement is not None:
+            await self._record(judgement.decision, judgement, counts=counts)
+
+    async def _verdict(self, content: Content, stage: Stage) -> Judgement:
         judgement = await judge(
             self.services,
             self.caller,
@@ -147,10 +200,15 @@ class Messages(Session):
             stage=stage,
             anomaly=self.anomaly,
             asked=self.asked if stage == "response" else None,
+            keyed=self.keyed,
         )
-        judgement = self._last = self.spending.take(judgement)
+        judgement = self._last = self.spending.take(judgement, self.keyed)
+        return judgement
+
+    async def _judged(self, message: Message, content: Content, stage: Stage) -> Message | None:
+        judgement = await self._verdict(content, stage)
         if judgement.decision.effect == "deny":
-            await self._stop(judgement.decision, judgement)
+            await self.stop(judgement.decision, judgement)
             return None
         if judgement.decision.fail_open:
             self.services.tally.opened(self.caller.route, judgement.decision.fail_open, stage)
@@ -158,7 +216,7 @@ class Messages(Session):
             self._require_performable(judgement.duties)
             passed, counts = await self._rewritten(judgement, message, stage)
         except ObligationFailed as error:
-            await self._stop(denied_by_obligation(judgement.decision, error), judgement)
+            await self.stop(denied_by_obligation(judgement.decision, error), judgement)
             return None
         if passed is not message or judgement.decision.fail_open:
             await self._record(judgement.decision, judgement, counts=counts)
@@ -194,7 +252,7 @@ class Messages(Session):
 
     # Ends and records ------------------------------------------------------------------------------------------------
 
-    async def _stop(
+    async def stop(
         self,
         decision: Decision,
         judgement: Judgement | None,
@@ -256,6 +314,6 @@ class Messages(Session):
             size_bytes=self._sent_bytes,
             duration_us=round((time.monotonic() - self._started) * 1e6),
             entrypoint=self.services.config.policy.entrypoint,
-            keyed=self.services.keyed,
+            keyed=self.keyed,
         )
         await self.keep(record)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from guard.content import Event, EventReader
+from guard.content import Event, FrameReader
 from guard.exchange.services import Services
 
 _MANY: Final = 16
 """An app that never waits may hand over piece after piece: after so many events at once, others get their turn."""
 
 
-async def events_of(services: Services, reader: EventReader, body: bytes, *, more: bool) -> list[Event]:
+async def events_of(services: Services, reader: FrameReader, body: bytes, *, more: bool) -> list[Event]:
     """The events that ``body`` completes, and with the last piece what the stream's end cuts off.
 
-    What may be long to read is read in a worker thread. Raises ``ContentRefused`` as ``EventReader`` does, and as
+    What may be long to read is read in a worker thread. Raises ``ContentRefused`` as the reader does, and as
     ``Services.offload``.
     """
     events = await services.offload(len(body) + reader.pending_bytes, _read, reader, body, more)
@@ -24,6 +24,6 @@ async def events_of(services: Services, reader: EventReader, body: bytes, *, mor
     return events
 
 
-def _read(reader: EventReader, body: bytes, more: bool) -> list[Event]:
+def _read(reader: FrameReader, body: bytes, more: bool) -> list[Event]:
     events = reader.feed(body)
     return events if more else events + reader.finish()

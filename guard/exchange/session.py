@@ -4,6 +4,7 @@ its decisions are written down."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from guard.exchange.failing import outage
 from guard.exchange.judge import Judgement, judge
 from guard.exchange.keeping import binding_of, hide
 from guard.exchange.pressure import Account
+from guard.exchange.results import outcomes_of, results_of
 from guard.exchange.scope import caller_of, event_of
 from guard.exchange.services import Matched, Services
 from guard.exchange.spending import Spending
@@ -23,10 +25,10 @@ from guard.obligations.redact import Edits, combine, redact, restore
 from guard.obligations.sealing import Binding
 from guard.obligations.vault import Vault
 from guard.policy.document import recorded
-from guard.record.build import BodyDigest, ObligationResult, decision_record, digest_of, outcome_record
+from guard.record.build import BodyDigest, decision_record, digest_of, outcome_record
 from guard.record.ids import new_id
 from guard.telemetry import get_logger
-from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, GuardContext, Stage
+from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, DetectorOutcome, GuardContext, Stage
 
 # A compressed body says nothing about its size: it is always inflated in a worker thread.
 _UNKNOWN_SIZE: Final = 1 << 62
@@ -41,6 +43,7 @@ class Session:
 
     def __init__(self, services: Services, matched: Matched, scope: Scope) -> None:
         self.services = services
+        self.keyed = services.keyed
         self.decision_id = new_id()
         self.shape = reading.choose(matched.route.shape, scope["path"])
         self.caller = caller_of(scope, matched, ANONYMOUS, self.decision_id)
@@ -57,11 +60,14 @@ class Session:
         self._binding: Binding | None = None
         self._matched = matched
         self._uses: set[tuple[Stage, str]] = set()
+        self._scored: tuple[DetectorOutcome, ...] = ()  # how the behaviour model fared with the last request
 
     async def authenticate(self) -> None:
         """Find out who asks. Raises ``CredentialRefused``."""
         principal = await self.services.authenticator.authenticate(self.scope)
         self.caller = caller_of(self.scope, self._matched, principal, self.decision_id)
+        if self.services.tenants is not None and principal.tenant is not None:
+            self.keyed = await self.services.tenants.keyed(principal.tenant)
 
     async def judge_request(self, content: Content) -> Judgement:
         """Decide the request stage, and let the behaviour model see it.
@@ -71,13 +77,16 @@ class Session:
         """
         services = self.services
         self._beside = await services.offload(
-            size_of(self.scope), read_beside, self.scope, self._matched, keyed=services.keyed, limits=self.limits
+            size_of(self.scope), read_beside, self.scope, self._matched, keyed=self.keyed, limits=self.limits
         )
         content = joined(content, *[part.content for part in self._beside.parts])
-        detection = await services.pipeline.detect(content.segments, "request")
-        event = event_of(self.caller, content, services.keyed)
+        detection = await services.pipeline.detect(content.segments, "request", content.media_type)
+        event = event_of(self.caller, content, self.keyed)
         if services.behaviour is not None:
+            started_ns = time.perf_counter_ns()
             self.anomaly = services.behaviour.score(event)
+            duration_us = (time.perf_counter_ns() - started_ns) // 1000
+            self._scored = (DetectorOutcome(services.behaviour.info, "ok", duration_us),)
         judgement = await judge(
             services,
             self.caller,
@@ -85,8 +94,9 @@ class Session:
             stage="request",
             anomaly=self.anomaly,
             detection=detection,
+            keyed=self.keyed,
         )
-        judgement = self.spending.take(judgement)
+        judgement = self.spending.take(judgement, self.keyed)
         self.barred = judgement.decision.effect == "deny"
         if services.behaviour is not None:
             # What nobody decided teaches nothing.
@@ -143,7 +153,7 @@ class Session:
                     aborted="cancelled",
                     decisions=(),
                     policy_input=None,
-                    keyed=self.services.keyed,
+                    keyed=self.keyed,
                 )
             )
         except LogUnavailable as error:
@@ -189,7 +199,7 @@ class Session:
             shape=self._matched.route.shape,
             path=self.scope["path"],
             stage=stage,
-            keyed=self.services.keyed,
+            keyed=self.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
         )
@@ -202,17 +212,17 @@ class Session:
             events,
             shape=self._matched.route.shape,
             path=self.scope["path"],
-            keyed=self.services.keyed,
+            keyed=self.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
         )
 
-    def read_event(self, event: reading.Event) -> reading.PassingEvent:
+    def read_event(self, event: reading.Event, shape: reading.Shape) -> reading.PassingEvent:
         """One event of a streamed answer as it passes. Raises ``ContentRefused``."""
         return reading.read_event(
             event,
-            self.shape,
-            keyed=self.services.keyed,
+            shape,
+            keyed=self.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
         )
@@ -220,8 +230,16 @@ class Session:
     def read_arguments(self, text: str, at: reading.At) -> reading.Arguments:
         """A document that came in pieces, such as the arguments of a tool call. Raises ``ContentRefused``."""
         return reading.read_arguments(
-            text, at, keyed=self.services.keyed, limits=self.limits, field_names=self._matched.field_names
+            text, at, keyed=self.keyed, limits=self.limits, field_names=self._matched.field_names
         )
+
+    def value_at(self, at: reading.At, path: Sequence[str | int]) -> reading.At:
+        """Where a value of such a document stands."""
+        return reading.value_at(at, path, self.keyed, self._matched.field_names)
+
+    def is_named(self, key: str) -> bool:
+        """Whether a key is one of the route's ``field_names``: those are no texts."""
+        return key in self._matched.field_names
 
     async def read_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Content:
         """The headers of an answer."""
@@ -229,14 +247,14 @@ class Session:
             sum([len(name) + len(value) for name, value in headers]),
             reading.read_headers,
             headers,
-            keyed=self.services.keyed,
+            keyed=self.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
         )
 
     async def digest(self, body: bytes) -> BodyDigest:
         """The keyed digest under which a body stands in the record."""
-        return await self.services.offload(len(body), digest_of, body, self.services.keyed)
+        return await self.services.offload(len(body), digest_of, body, self.keyed)
 
     async def rewrite(self, judgement: Judgement, body: bytes) -> tuple[bytes, Mapping[str, int]]:
         """A request's body with its redactions carried out, and how many of each; the very body if none was due.
@@ -246,7 +264,7 @@ class Session:
         # They belong to this judgement only: a later message of a connection comes without.
         beside, self._beside = self._beside, Beside()
         self._binding = binding_of(self.services, self.caller.principal, self.scope, judgement.content) or self._binding
-        self.vault, redaction = await hide(self.services, self._binding, self.vault, judgement)
+        self.vault, redaction = await hide(self.services, self._binding, self.vault, judgement, self.keyed)
         first = len(judgement.segments) - beside.size
         in_body = {index: spans for index, spans in redaction.edits.items() if index < first}
         self.scope = beside.written(self.scope, redaction.edits, first)
@@ -265,7 +283,7 @@ class Session:
             judgement.findings,
             judgement.duties.redactions,
             vault=self.vault,
-            keyed=self.services.keyed,
+            keyed=self.keyed,
             protected=restored,
         )
         return combine(redaction.edits, restored), redaction.counts, sum(map(len, restored.values()))
@@ -316,25 +334,13 @@ class Session:
             policy_input=recorded(judgement.document) if judgement else None,
             decision=decision,
             http_status=status,
-            detectors=judgement.detection.outcomes if judgement else (),
+            detectors=outcomes_of(judgement, self._scored),
             config_digest=self.services.config_digest,
             entrypoint=self.services.config.policy.entrypoint,
             redactions=counts or {},
-            obligations=_results(decision, counts or {}),
+            obligations=results_of(decision, counts or {}),
             request_body=digest,
             refusal=refusal,
             connection=self.decision_id if message_id else None,
-            keyed=self.services.keyed,
+            keyed=self.keyed,
         )
-
-
-def _results(decision: Decision, counts: Mapping[str, int]) -> list[ObligationResult]:
-    """What became of each obligation of a request: a denied one's were not carried out."""
-    if decision.effect == "deny":
-        return [ObligationResult(obligation, "failed") for obligation in decision.obligations]
-    return [
-        ObligationResult(obligation, "done", counts.get(obligation.params.get("entity", ""), 0))
-        if obligation.type == "redact"
-        else ObligationResult(obligation, "armed" if obligation.type == "annotate" else "done", 1)
-        for obligation in decision.obligations
-    ]

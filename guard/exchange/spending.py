@@ -12,6 +12,7 @@ import msgspec
 from guard import content as reading
 from guard.exchange.judge import Duties, Judgement
 from guard.exchange.services import Services
+from guard.keyed import KeyedHash
 from guard.obligations import limit
 from guard.obligations.counters import Taken
 from guard.record.build import Spent
@@ -33,7 +34,7 @@ class Spending:
         self._estimate: int | None = None
         self._begun = False
 
-    def take(self, judgement: Judgement) -> Judgement:
+    def take(self, judgement: Judgement, keyed: KeyedHash) -> Judgement:
         """The judgement, if all its budgets hold it; they are charged then. Else a denial, and none is.
 
         Nothing is awaited between the look and the taking.
@@ -44,7 +45,7 @@ class Spending:
         services, document = self._services, judgement.document
         asked = tokens_asked(judgement.content, document)
         reserved = asked + (document["ai"]["max_tokens"] or 0)
-        draws = limit.draws(found, document, services.keyed, reserved)
+        draws = limit.draws(found, document, keyed, reserved)
         taken, short = services.counters.take(list(draws))
         if short:
             reasons = tuple(limit.reason(draws[one.draw], one, services.engine.rules) for one in short)
@@ -87,6 +88,8 @@ class Spending:
                 if event.data is not None:
                     self._events += 1
                     self._note(reading.usage_of(event.data))
+                elif event.framing == "text":
+                    self._events += 1
 
     def said(self, text: str) -> None:
         """Take note of a text of these events."""

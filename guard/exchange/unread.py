@@ -66,6 +66,6 @@ class Unread:
                 size_bytes=self._size,
                 duration_us=round((time.monotonic() - self._started) * 1e6),
                 unread=FAIL_OPEN,
-                keyed=session.services.keyed,
+                keyed=session.keyed,
             )
         )

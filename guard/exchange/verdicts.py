@@ -18,6 +18,7 @@ from guard.types import Content, Decision, Finding, Incomplete, Segment, Skipped
 
 if TYPE_CHECKING:
     from guard.exchange.answer import Answer
+    from guard.exchange.spoken import Spoken
 
 _MAX_KEPT: Final = 64
 
@@ -25,7 +26,7 @@ _MAX_KEPT: Final = 64
 class Verdicts:
     """What is known of a stream so far, and what was decided of it. Bounded."""
 
-    def __init__(self, answer: Answer, head: Judgement) -> None:
+    def __init__(self, answer: Answer | Spoken, head: Judgement) -> None:
         self._answer = answer
         self.size_bytes = 0
         self.redactions: dict[str, Operator] = dict(head.duties.redactions)
@@ -111,6 +112,7 @@ class Verdicts:
             stage="response",
             anomaly=exchange.anomaly,
             asked=exchange.asked,
+            keyed=exchange.keyed,
             detection=Detection(tuple(self._findings), self._incomplete, self._outcomes),
         )
         answer.note(judgement)

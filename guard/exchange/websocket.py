@@ -116,6 +116,8 @@ class Conversation(Messages):
         aborted: str | None = "app_error"
         try:
             await self._app(scope, self.incoming, self.outgoing)
+            if self.open:
+                await self.finish()
             aborted = self.aborted
         finally:
             await self.record_outcome(aborted)

@@ -37,7 +37,8 @@ def dialect_of(shape: str, path: str) -> Dialect:
     """In which form the clients of a path expect errors. The Responses API differs in streams only."""
     if shape == "anthropic.messages":
         return "anthropic"
-    return "openai.responses" if path.rstrip("/").endswith("/responses") else "openai"
+    responses = shape == "openai.responses" or path.rstrip("/").endswith("/responses")
+    return "openai.responses" if responses else "openai"
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -83,14 +84,27 @@ def denial(
 
 
 def error_event(
-    decision: Decision, *, decision_id: str, request_id: str, dialect: Dialect, events_sent: int = 0
+    decision: Decision,
+    *,
+    decision_id: str,
+    request_id: str,
+    dialect: Dialect,
+    events_sent: int = 0,
+    framing: Literal["event", "line", "message", "text"] = "event",
 ) -> bytes:
-    """The last server-sent event of a stream that is stopped: the SDKs raise it as an error.
+    """The last server-sent event of a stream that is stopped: the SDKs raise it as an error. Of JSON lines it is the
+    last line, as Ollama's clients raise it; plain text ends with the reason in brackets, on a line of its own.
 
     In the Responses API events are numbered from 0, and an error event has its own form (``ResponseErrorEvent``);
     ``error`` stands in it as well, because that is what the Python SDK raises by.
     """
     problem = _problem(decision.reasons, status_of(decision), decision_id)
+    if framing == "text":
+        return f"\n[stopped: {problem['detail']}]\n".encode()
+    if framing in ("line", "message"):
+        error = problem["error"]
+        line = {"error": error["message"], "code": error["code"], "guard": problem["reasons"], "done": True}
+        return msgspec.json.encode(line) + b"\n"
     if dialect == "anthropic":
         body = _anthropic(problem, problem["status"], request_id)
         return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

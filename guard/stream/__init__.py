@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from guard.stream.arguments import JsonText, Offer
 from guard.stream.cut import settled
 from guard.stream.tail import CONTEXT_CHARACTERS, LONGEST_TOKEN_CHARACTERS, SWALLOWED, Tail, Window
 
@@ -23,6 +24,8 @@ __all__ = [
     "LONGEST_TOKEN_CHARACTERS",
     "MAX_CHANNELS",
     "SWALLOWED",
+    "JsonText",
+    "Offer",
     "Tail",
     "TooManyChannels",
     "Window",

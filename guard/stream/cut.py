@@ -17,6 +17,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from guard.confusables import EAST, FULL_STOP
+
 WORDS_AFTER: Final = 3
 CHARACTERS_AFTER: Final = 40
 """Context behind a value: so many words, or so many characters. The detectors look no further."""
@@ -30,11 +32,12 @@ _SHORT_LEAD: Final = 3
 _LEADS: Final = 2
 _LOOK_BACK: Final = LONGEST_CHAIN + 256
 
-SEPARATOR: Final = re.compile(r"[\s、。「」『』【】]")
-_TOKEN: Final = re.compile(r"[^\s、。「」『』【】]+")
+SEPARATOR: Final = re.compile(rf"[\s、､「」｢｣『』【】]|[。｡](?=[{EAST}])|(?<=[{EAST}])[。｡]")
+TOKEN: Final = re.compile(rf"(?:[^\s、､。｡「」｢｣『』【】]+|{FULL_STOP})+")
 _WORD: Final = re.compile(r"[^\W_]")
 _DIGIT: Final = re.compile(r"\d")
 _EXTENSIONS: Final = ("ext", "xt", "x", "int", "anexo", "доб", "#", "~")
+_EXTENSIONS_SO_FAR: Final = frozenset(word[:size] for word in _EXTENSIONS for size in range(1, len(word)))
 _LINKS: Final = frozenset("-./()[]+*#~_:&\\")
 """Characters at which a chain goes on over white space; other punctuation ends it."""
 _PARTS: Final = frozenset("._/:|,;*~+-")
@@ -56,17 +59,17 @@ def settled(text: str, start: int) -> int:
     if first > start:
         separator = SEPARATOR.search(text, first)
         first = len(text) if separator is None else separator.start()
-    tokens = [match.span() for match in _TOKEN.finditer(text, first)]
+    tokens = [match.span() for match in TOKEN.finditer(text, first)]
     is_open = bool(tokens) and tokens[-1][1] == len(text)
     if first == len(text):  # one token from before the look back to the end
-        return _before_pem(text, start, max(start, _last_start(text, start)))
+        return _before_pem(text, start, last_start(text, start, len(text)))
     at = _first_held(text, tokens, is_open=is_open)
     cut = len(text) if at == len(tokens) else tokens[at][0]
     return _before_pem(text, start, cut)
 
 
-def _last_start(text: str, start: int) -> int:
-    end = len(text)
+def last_start(text: str, start: int, end: int) -> int:
+    """Where the last token before ``end`` begins, ``start`` at the least; ``end`` if white space ended it."""
     while end > start and not SEPARATOR.match(text, end - 1):
         end -= 1
     return end
@@ -113,11 +116,16 @@ def _goes_on(text: str, left: Span, right: Span | None) -> bool:
     if before in _SIGNS or _SIGN_BEFORE.search(before):
         return True
     if right[1] == len(text):
-        return any(sign.startswith(after) for sign in _SIGNS) or _SIGN_SO_FAR.match(after) is not None
+        return (
+            _SPELLS.search(after) is not None
+            or any(sign.startswith(after) for sign in _SIGNS)
+            or _SIGN_SO_FAR.match(after) is not None
+        )
     return after in _SIGNS or _SIGN_AFTER.match(after) is not None
 
 
 _SIGNS: Final = ("at", "dot")
+_SPELLS: Final = re.compile(r"[&%\\]")
 _SIGN_BEFORE: Final = re.compile(r"[(\[{<](?:at|dot|@|\.)?[)\]}>]?\Z")
 _SIGN_SO_FAR: Final = re.compile(r"[(\[{<](?:a|at|d|do|dot|@|\.)?(?:[)\]}>].*)?\Z|(?:a|at|d|do|dot|@|\.)?[)\]}>]?\Z")
 _SIGN_AFTER: Final = re.compile(r"[(\[{<](?:\Z|(?:at|dot|@|\.)(?:\Z|[)\]}>]))|(?:at|dot|@|\.)?[)\]}>]")
@@ -178,8 +186,7 @@ def _breaks(text: str, left: Span, right: Span) -> bool:
         mixed = left[1] - left[0] <= _SHORT and _DIGIT.search(text, *left) and len(gap) == 1
         return not mixed
     following = text[right[0] : right[1]].lower()
-    is_extension = any(following.startswith(word) or word.startswith(following) for word in _EXTENSIONS)
-    if is_extension:
+    if following.startswith(_EXTENSIONS) or following in _EXTENSIONS_SO_FAR:
         return False
     if not _links_after(text[left[1] - 1]) or not _links_after(text[right[0]]):
         return True

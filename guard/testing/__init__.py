@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from guard.testing.adversary import assert_noticed
     from guard.testing.app import GuardedApp, guarded
     from guard.testing.assertions import assert_denied, assert_redacted, assert_verified
     from guard.testing.detectors import check_detector
@@ -22,6 +23,7 @@ __all__ = [
     "Reply",
     "ToolUse",
     "assert_denied",
+    "assert_noticed",
     "assert_redacted",
     "assert_verified",
     "check_detector",
@@ -36,6 +38,7 @@ _HOMES = {
     "Reply": "guard.testing.script",
     "ToolUse": "guard.testing.script",
     "assert_denied": "guard.testing.assertions",
+    "assert_noticed": "guard.testing.adversary",
     "assert_redacted": "guard.testing.assertions",
     "assert_verified": "guard.testing.assertions",
     "check_detector": "guard.testing.detectors",

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from guard.testing import anthropic_wire, openai_wire
+from guard.testing import anthropic_wire, openai_wire, responses_wire
 from guard.testing.script import Reply, Script, default_script
 
 __all__ = ["Received", "mock_model"]
@@ -39,7 +39,8 @@ class MidStreamDeath(ConnectionError):
 
 
 def mock_model(script: Script | None = None) -> Starlette:
-    """An ASGI app that answers ``/v1/chat/completions``, ``/v1/messages`` and ``/v1/models``, plain and streamed.
+    """An ASGI app that answers ``/v1/chat/completions``, ``/v1/responses``, ``/v1/messages`` and ``/v1/models``,
+    plain and streamed.
 
     ``script`` maps each ``Call`` to a ``Reply``; by default ``default_script``. ``app.state.received`` lists what
     arrived, oldest first. Answers depend on the script, the request's bytes and its number only.
@@ -48,6 +49,7 @@ def mock_model(script: Script | None = None) -> Starlette:
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", provider.chat, methods=["POST"]),
+            Route("/v1/responses", provider.responses, methods=["POST"]),
             Route("/v1/messages", provider.messages, methods=["POST"]),
             Route("/v1/models", provider.models, methods=["GET"]),
             Route("/v1/models/{name}", provider.model, methods=["GET"]),
@@ -64,18 +66,25 @@ class _Provider:
 
     async def chat(self, request: Request) -> Response:
         """``POST /v1/chat/completions``."""
+        return await self._openai(request, openai_wire)
+
+    async def responses(self, request: Request) -> Response:
+        """``POST /v1/responses``."""
+        return await self._openai(request, responses_wire)
+
+    async def _openai(self, request: Request, wire: Any) -> Response:
         ident = await self._take(request)
         headers = {"x-request-id": f"req_{ident}", "openai-version": "2020-10-01"}
         try:
-            call = openai_wire.read(_body(self.received[-1]))
+            call = wire.read(_body(self.received[-1]))
         except ValueError as error:
             return JSONResponse(openai_wire.error(400, str(error)), 400, headers)
         reply = self._script(call)
         if reply.status != 200:
             return JSONResponse(openai_wire.error(reply.status, reply.text), reply.status, headers | _retry(reply))
         if call.stream:
-            return _streamed(reply, openai_wire.events(call, reply, ident), headers)
-        return await _whole(reply, openai_wire.answer(call, reply, ident), headers)
+            return _streamed(reply, wire.events(call, reply, ident), headers)
+        return await _whole(reply, wire.answer(call, reply, ident), headers)
 
     async def messages(self, request: Request) -> Response:
         """``POST /v1/messages``."""

@@ -66,8 +66,8 @@ What a model can undo and a guard does not try: other ciphers and codes (ROT13, 
 backwards, digits in words ("four one one one"), letters for digits (`O` for `0`), letters parted by spaces, compressed
 data in base64, quoted-printable, descriptions ("the street I told you about"), and a value
 told over several messages or fields.
-Text in images, audio and video is not read: that is named. In a stream that passes unbuffered, a disguise that is
-longer than the guard's window is seen only as far as the window reaches.
+Text in images, audio and video is not read: that is named. In a stream that flows, disguises are
+hidden as in a whole text ([streams](streams.md)); a word of more than 16,384 characters leaves as `<TOO_LONG>`.
 """
 
 

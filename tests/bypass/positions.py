@@ -400,10 +400,50 @@ _STREAMS: dict[str, str | tuple[str, ...]] = {
             {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "mail {P} "}},
         )
     ),
+    "OpenAI chat, refusal in single characters": _sse(_delta(refusal="mail ")) + _sse(_delta(refusal="{EACH}")),
     "events of no known shape": _sse({"x": "{P}"}),
     "text events": _sse("mail {P}"),
     "event name": ("event: {P}\ndata: {}\n\n",),
     "comment": (": {P}\n\ndata: {}\n\n",),
+}
+
+_PART_AT = {"output_index": 0, "content_index": 0, "summary_index": 0, "item_id": "i"}
+
+
+def _said(kind: str, text: str = "{EACH}") -> dict[str, Any]:
+    return {"type": f"response.{kind}", "delta": text, **_PART_AT}
+
+
+_ITEM = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "mail {P} "}]}
+_RESPONSES_STREAMS: dict[str, str | tuple[str, ...]] = {
+    "Responses, an event for each character": _sse(_said("output_text.delta", "mail "), _said("output_text.delta")),
+    "Responses, refusal": _sse(_said("refusal.delta", "mail "), _said("refusal.delta")),
+    "Responses, reasoning summary": _sse(_said("reasoning_summary_text.delta")),
+    "Responses, tool arguments in single characters": _sse(
+        _said("function_call_arguments.delta", '{"a":"'),
+        _said("function_call_arguments.delta"),
+        _said("function_call_arguments.delta", '"}'),
+    ),
+    "Responses, a kind of delta to come": _sse(_said("thought_text.delta")),
+    "Responses, whole text at the end": _sse({"type": "response.output_text.done", "text": "mail {P}", **_PART_AT}),
+    "Responses, whole item at the end": _sse({"type": "response.output_item.done", "output_index": 0, "item": _ITEM}),
+    "Responses, whole response at the end": _sse({"type": "response.completed", "response": {"output": [_ITEM]}}),
+}
+
+
+def _lines(*records: Any) -> tuple[str, ...]:
+    return tuple(json.dumps({"model": "m", "done": False, **record}) + "\n" for record in records)
+
+
+_LINES: dict[str, str | tuple[str, ...]] = {
+    "Ollama chat, a line for each character": _lines(
+        {"message": {"role": "assistant", "content": "mail "}}, {"message": {"role": "assistant", "content": "{EACH}"}}
+    ),
+    "Ollama generate, a line for each character": _lines({"response": "mail "}, {"response": "{EACH}"}),
+    "Ollama chat, tool call": _lines(
+        {"message": {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": "{P}"}}}]}}
+    ),
+    "records, a line each": _lines({"x": "{P}"}, {"y": 1}),
 }
 
 _XML = "<a><b c='{P}'>{P}</b></a>"
@@ -434,6 +474,9 @@ POSITIONS = (
     *_json("Anthropic messages", MESSAGES, _ANTHROPIC_ANSWERS, reply=True),
     *_json("MCP (JSON-RPC)", MCP, _MCP_ANSWERS, reply=True),
     *_raw("Streams", "text/event-stream", _STREAMS, reply=True),
+    *_raw("Streams", "text/event-stream", _RESPONSES_STREAMS, reply=True, path=RESPONSES),
+    *_raw("Streams", "application/x-ndjson", _LINES, reply=True, path="/api/chat"),
+    *_raw("Streams", "text/plain", {"plain text, single characters": ("mail ", "{EACH}", " now")}, reply=True),
     *_raw("Other bodies", "text/plain", {"text": "write to {P}"}, reply=True),
     *_raw("Other bodies", "text/html", {"HTML": "<p title='{P}'>{P}</p>"}, reply=True),
     *_raw("Other bodies", "application/x-ndjson", {"NDJSON": '{"a":1}\n{"b":"{P}"}\n'}, reply=True),

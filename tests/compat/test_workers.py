@@ -36,7 +36,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fut
 def wait_for_both(running: Running) -> None:
     """Until each worker has opened its log."""
     until = time.monotonic() + START_SECONDS
-    while len(list(running.state.glob("log/*/seg/*.jsonl"))) < 2:
+    while len(list(running.state.glob("log/*-[01]/seg/*.jsonl"))) < 2:
         assert time.monotonic() < until, running.said()[-2000:]
         time.sleep(0.1)
 
@@ -46,7 +46,8 @@ def wait_for_both(running: Running) -> None:
 def test_two_workers_write_two_logs_that_verify(
     server: str, launched: dict[str, Future[Running]], request: pytest.FixtureRequest
 ) -> None:
-    """Whichever worker answers, its decision is in its own log; both are whole, closed where the server let them."""
+    """Whichever worker answers, its decision is in its own log; both are whole, closed where the server let them, and
+    both stand in the list of writers."""
     for name in Pair(server, STARLETTE).distributions:
         require_package(name)
     running = launched[server].result()
@@ -63,9 +64,11 @@ def test_two_workers_write_two_logs_that_verify(
     finally:
         running.stop()
     report = assert_verified(running.state)
-    assert [origin.accounts.boots for origin in report.origins] == [1, 1]
+    *writers, listed = report.origins
+    assert [origin.accounts.boots for origin in writers] == [1, 1]
     # Hypercorn ends its other workers with a signal as soon as one has ended: that one's log may lack its close.
-    unclosed = sum(origin.accounts.boots_unclosed for origin in report.origins)
+    unclosed = sum(origin.accounts.boots_unclosed for origin in writers)
     assert unclosed <= (1 if server == "hypercorn" else 0)
+    assert listed.accounts.records["writer"] == 4 - unclosed
     assert sum(origin.accounts.records.get("decision", 0) for origin in report.origins) >= CLIENTS
     seeing(request.config, server, "", WORKERS)("two logs, both whole")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from guard.errors import DetectionIncomplete, EngineUnavailable, LogUnavailable, PolicyEvaluationError, PolicyTimeout
-from guard.exchange.flowing import FlowingEvents
+from guard.exchange.flowing import Flow
 from guard.review.explain import explain
 from guard.review.query import Exchange as RecordedExchange
 from guard.types import (
@@ -328,7 +328,7 @@ async def test_a_bug_in_the_middle_of_a_stream(tmp_path: Path, cut: int, monkeyp
     """Open: what the guard still held goes out, and the rest behind it; no byte is lost or doubled at any cut."""
     whole = delta("one two three") + delta("four") + delta("five six") + b"data: [DONE]\n\n"
     pieces = [whole[i : i + cut] for i in range(0, len(whole), cut)]
-    inspect = FlowingEvents._inspect
+    inspect = Flow._inspect
     calls = iter(range(1000))
 
     async def breaking(self: Any, events: Any) -> Any:
@@ -336,7 +336,7 @@ async def test_a_bug_in_the_middle_of_a_stream(tmp_path: Path, cut: int, monkeyp
             raise ZeroDivisionError("a bug")
         return await inspect(self, events)
 
-    monkeypatch.setattr(FlowingEvents, "_inspect", breaking)
+    monkeypatch.setattr(Flow, "_inspect", breaking)
     rig = Rig(tmp_path, streaming(*pieces), routes=OPEN)
     answer = await rig.call(body=chat("x"))
     assert answer.body == whole

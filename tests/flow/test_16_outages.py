@@ -256,7 +256,7 @@ async def test_a_log_that_was_tampered_with_stops_the_start(tmp_path: Path) -> N
     first = runtime(tmp_path)
     assert (await asked(first)).status == 200
     await first.stop()
-    (segment,) = tmp_path.glob("log/*/seg/*.jsonl")  # noqa: ASYNC240 - a test reads a small file
+    (segment,) = tmp_path.glob("log/*-0/seg/*.jsonl")  # noqa: ASYNC240 - a test reads a small file
     damaged = segment.read_bytes().replace(b'"allow"', b'"alloW"')
     segment.chmod(0o600)
     segment.write_bytes(damaged)

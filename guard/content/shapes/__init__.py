@@ -8,11 +8,14 @@ from typing import Final, Literal
 from guard.content.shapes.anthropic_messages import ANTHROPIC_MESSAGES
 from guard.content.shapes.generic import GENERIC
 from guard.content.shapes.openai_chat import OPENAI_CHAT
+from guard.content.shapes.openai_responses import OPENAI_RESPONSES
 from guard.content.shapes.shape import Shape
 
-ShapeName = Literal["auto", "openai.chat", "anthropic.messages", "generic"]
+ShapeName = Literal["auto", "openai.chat", "openai.responses", "anthropic.messages", "generic"]
 
-SHAPES: Final[dict[str, Shape]] = {shape.name: shape for shape in (OPENAI_CHAT, ANTHROPIC_MESSAGES, GENERIC)}
+SHAPES: Final[dict[str, Shape]] = {
+    shape.name: shape for shape in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GENERIC)
+}
 
 _SLASHES: Final = re.compile(r"/+")
 

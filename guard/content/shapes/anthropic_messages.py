@@ -222,4 +222,5 @@ ANTHROPIC_MESSAGES: Final = Shape(
     events=_EVENTS | {"": Place(provenance="unknown")},
     stream_words=frozenset(_EVENTS),
     joins=True,
+    in_order=True,
 )

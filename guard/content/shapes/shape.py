@@ -13,9 +13,10 @@ from guard.content.places import UNKNOWN, Place
 class Shape:
     """The places of one API: of its request, of its answer, and of the events of its streamed answer.
 
-    ``events`` gives the place of an event's data by its ``type`` member; ``""`` is any other. ``stream_words`` are
-    data and event names that say nothing but what the shape says (``[DONE]``). ``joins``: the stream's texts are
-    joined, so that what is spelled over several events is seen.
+    ``events`` gives the place of an event's data by its ``type`` member; ``".delta"`` is any other that ends
+    so, ``""`` any other. ``stream_words`` are data and event names that say nothing but what the shape says
+    (``[DONE]``). ``joins``: the stream's texts are joined, so that what is spelled over several events is seen; it
+    ``repeats`` them when they are whole. ``in_order``: no event may overtake another, or be sent in two.
     """
 
     name: str
@@ -26,9 +27,13 @@ class Shape:
     events: Mapping[str, Place] = field(default_factory=lambda: {"": UNKNOWN})
     stream_words: frozenset[str] = frozenset()
     joins: bool = False
+    repeats: bool = False
+    in_order: bool = False
 
     def event(self, data: Any) -> Place:
         """The place of the data of one event."""
         kind = data.get("type") if isinstance(data, dict) else None
-        place = self.events.get(kind) if isinstance(kind, str) else None
+        if not isinstance(kind, str):
+            return self.events[""]
+        place = self.events.get(kind) or (self.events.get(".delta") if kind.endswith(".delta") else None)
         return place or self.events[""]
