@@ -43,6 +43,7 @@ check: lint types imports test-all ## all of the above
 docs: $(READY) ## refresh the tables of docs/configuration.md and docs/errors.md
 	@$(PY) -m tests.house.pages
 	@$(PY) -m tests.house.config_schema
+	@.venv/bin/guard schema --record -o docs
 
 wheel: $(READY) ## dist/*.whl and the source distribution
 	@$(PY) -m build --no-isolation

@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from benchmarks import harness
@@ -49,6 +51,14 @@ def _best_us(call: Callable[[], object], rounds: int, repeats: int) -> float:
     return best * 1e6
 
 
+def _detect(detector: InjectionDetector, segments: Sequence[Segment]) -> object:
+    return detector.detect(segments, one_call())
+
+
+def _by_scikit_learn(vectorizer: HashingVectorizer, weights: npt.NDArray[np.float64], text: str) -> object:
+    return vectorizer.transform([text]) @ weights
+
+
 def speed(rounds: int = 5) -> list[dict[str, Any]]:
     """CPU microseconds for one text of each size: ordinary, attack, and the baseline."""
     detector = InjectionDetector()
@@ -58,17 +68,17 @@ def speed(rounds: int = 5) -> list[dict[str, Any]]:
     for size in SIZES:
         plain, attack = _text(size), _text(size, _ATTACK)
         repeats = max(2, 100_000 // size)
-        segments = [[Segment.of(text, provenance="user")] for text in (plain, attack)]
+        clean, hostile = ([Segment.of(text, provenance="user")] for text in (plain, attack))
+        few = max(1, repeats // 4)
+        calls: dict[str, tuple[Callable[[], object], int]] = {
+            "clean_us": (partial(_detect, detector, clean), repeats),
+            "attack_us": (partial(_detect, detector, hostile), repeats),
+            "explain_us": (partial(detector.explain, attack), few),
+            "scikit_learn_us": (partial(_by_scikit_learn, vectorizer, weights, plain), few),
+        }
         rows.append(
-            {
-                "characters": size,
-                "clean_us": round(_best_us(lambda s=segments[0]: detector.detect(s, one_call()), rounds, repeats), 1),
-                "attack_us": round(_best_us(lambda s=segments[1]: detector.detect(s, one_call()), rounds, repeats), 1),
-                "explain_us": round(_best_us(lambda t=attack: detector.explain(t), rounds, max(1, repeats // 4)), 1),
-                "scikit_learn_us": round(
-                    _best_us(lambda t=plain: vectorizer.transform([t]) @ weights, rounds, max(1, repeats // 4)), 1
-                ),
-            }
+            {"characters": size}
+            | {name: round(_best_us(call, rounds, times), 1) for name, (call, times) in calls.items()}
         )
     return rows
 

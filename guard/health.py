@@ -83,10 +83,11 @@ class CandidateHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """``ok``; ``degraded``: requests are decided and recorded, and somebody should look (``reload`` and ``bundles`` say
-    why); ``failed``: no request can be decided or recorded. ``error_code`` says why the guard is not started; what
-    follows it is then null or empty. ``reload`` is null where nothing is watched, ``bundles`` are those that are
-    downloaded, ``candidate`` is null where no policies are in shadow: how that fares has no part in ``status``."""
+    """``ok``; ``degraded``: requests are decided and recorded, and somebody should look (``reload``,
+    ``bundles`` and ``log.anchors`` say why); ``failed``: no request can be decided or recorded. ``error_code`` says why
+    the guard is not started; what follows it is then null or empty. ``reload`` is null where nothing is watched,
+    ``bundles`` are those that are downloaded, ``candidate`` is null where no policies are in shadow: how that fares has
+    no part in ``status``."""
 
     status: Literal["ok", "degraded", "failed"]
     version: str
@@ -113,7 +114,8 @@ def report(runtime: Runtime) -> Health:
     reload = _reload(runtime)
     bundles = runtime.bundles
     deaf = reload is not None and not reload.watching and (services.config.reload or bool(bundles))
-    stale = deaf or (reload is not None and bool(reload.last_error_code)) or any(each.failures for each in bundles)
+    failing = any(each.failures for each in bundles) or any(each.failures for each in log.anchors)
+    stale = deaf or (reload is not None and bool(reload.last_error_code)) or failing
     return Health(
         status="failed" if not (log.writable and healthy) else "degraded" if stale else "ok",
         version=_version(),

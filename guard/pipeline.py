@@ -48,11 +48,14 @@ class Pipeline:
         # Apart from those that read bodies: detectors that hang must not keep anything from being read.
         self._workers = Workers("guard-detect", threads=threads)
 
-    async def detect(self, segments: Sequence[Segment], stage: Stage) -> Detection:
-        """All findings of all detectors, in the order of position. A failure is an ``Incomplete``, not an exception."""
+    async def detect(self, segments: Sequence[Segment], stage: Stage, media_type: str = "") -> Detection:
+        """All findings of all detectors, in the order of position. A failure is an ``Incomplete``, not an exception.
+
+        ``media_type`` is that of the body, for detectors that tell a form from other bodies.
+        """
         if not segments or not self.detectors:
             return _NOTHING
-        context = DetectContext(stage=stage, deadline=time.monotonic() + self._deadline_s)
+        context = DetectContext(stage, time.monotonic() + self._deadline_s, media_type)
         small = len(segments) <= INLINE_SEGMENTS and sum(len(s.text) for s in segments) <= INLINE_CHARACTERS
         if small and not self._may_wait:
             results = [_run(detector, segments, context) for detector in self.detectors]

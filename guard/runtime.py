@@ -34,11 +34,11 @@ from guard.policy.bundles.remote import RemoteState
 from guard.policy.bundles.remotes import Remotes, remote_sources
 from guard.policy.networks import Networks
 from guard.record.build import Standing, config_record
-from guard.record.keys import load_or_create_keys
 from guard.record.log import SignedLog
+from guard.record.tenant_keys import TenantKeys
 from guard.reload import ConfigSource, Refusal, Reloader, ReloadState
 from guard.shelf import Shelf
-from guard.starting import Attempts, could_not_start, open_conversations
+from guard.starting import Attempts, anchor_plan, could_not_start, load_log_keys, open_conversations
 from guard.telemetry import get_logger
 from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
 from guard.workers import Workers
@@ -99,6 +99,7 @@ class Runtime:
         self._stopped = False
         self._workers: Workers | None = None
         self._conversations: Conversations | None = None
+        self._tenants: TenantKeys | None = None
         limits = config.limits
         self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
         self.tally = Tally()
@@ -188,14 +189,12 @@ class Runtime:
         process.settle()
         config = self.config
         if self._log is None or self._keyed is None:
-            keys = load_or_create_keys(config.state_directory / "keys")
-            for created in keys.created:
-                _log.warning("key created; back it up and keep it secret", file=str(created))
-            self._keyed = self._keyed or keys.keyed
+            keys, keyed = await asyncio.to_thread(load_log_keys, config)
+            self._keyed = self._keyed or keyed
             self._log = self._log or SignedLog(
                 config.state_directory / "log",
                 name=config.record.name,
-                signer=keys.signer,
+                signer=keys.origin,
                 mode=config.record.mode,
                 segment_records=config.record.segment_records,
                 queue_records=config.record.queue_records,
@@ -203,7 +202,10 @@ class Runtime:
                 standing=lambda: self.standing,
                 software_version=version("policy-guard"),
                 counters=self._count,
+                anchors=await asyncio.to_thread(anchor_plan, config.record),
             )
+        if config.record.tenant_keys:
+            self._tenants = TenantKeys(config.state_directory / "keys", self._keyed)
         shelf = Shelf()
         async with AsyncExitStack() as undo:
             self._workers = Workers("guard-work")
@@ -263,6 +265,7 @@ class Runtime:
             tally=self.tally,
             counters=self.counters,
             conversations=self._conversations,
+            tenants=self._tenants,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:

@@ -6,18 +6,29 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
+
+GO_MOD = "/usr/share/gocode/src/golang.org/x/mod/sumdb"
 
 HOW = {
     "opa": "needs the OPA binary on PATH: go install github.com/open-policy-agent/opa@v1.18.1",
     "openssl": "needs the openssl program: apt-get install openssl",
+    "softhsm2-util": "needs a PKCS#11 token in software: apt-get install softhsm2",
+    "signify-openbsd": "needs the signify-openbsd program: apt-get install signify-openbsd",
+    "ssh-keygen": "needs the ssh-keygen program: apt-get install openssh-client",
+    "go": "needs Go 1.19 or newer on PATH: apt-get install golang-go",
+    GO_MOD: "needs Go's sumdb packages: apt-get install golang-golang-x-mod-dev",
 }
 
 
 def require(program: str) -> str:
-    """The path of a program, or a skip (a failure under ``GUARD_REQUIRE_ALL=1``) that says how to get it."""
-    found = shutil.which(program)
+    """The path of a program, or a skip (a failure under ``GUARD_REQUIRE_ALL=1``) that says how to get it.
+
+    A component that is no program is named by its absolute path, and is there if that is.
+    """
+    found = shutil.which(program) or (program if program.startswith("/") and Path(program).is_dir() else None)
     if found:
         return found
     if os.environ.get("GUARD_REQUIRE_ALL") == "1":

@@ -1,5 +1,6 @@
-"""A model as files: arrays in ``NAME.npz`` without pickle, and ``NAME.json``, its card, which holds the SHA-256 of the
-arrays. The same model gives the same bytes: no times, no compression."""
+"""A model as files: arrays in ``NAME.npz`` without pickle; ``NAME.json``, its card, which holds the SHA-256 of the
+arrays; and ``NAME.sig``, the Ed25519 signature of the card, if it is signed. The same model gives the same bytes: no
+times, no compression."""
 
 from __future__ import annotations
 
@@ -15,20 +16,28 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.common.signature import sign, verifies
 from guard.errors import ConfigError
 
+FORMAT: Final = 1
+"""Of the card and the files. A card without ``format`` is of the first."""
 LARGEST_BYTES: Final = 64 << 20
+LARGEST_CARD_BYTES: Final = 1 << 20
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_TRAIN: Final = "train it again: guard model train"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Artefact(NamedTuple):
-    """A model that was read. ``digest``: SHA-256 of its arrays' file, in hex."""
+    """A model that was read. ``digest``: SHA-256 of its arrays' file, in hex. ``card_digest``: of its card, which names
+    the former. ``signed``: the signature was checked and is right."""
 
     arrays: Arrays
     card: Mapping[str, Any]
     digest: str
+    card_digest: str = ""
+    signed: bool = False
 
 
 def packed(arrays: Arrays) -> bytes:
@@ -42,32 +51,91 @@ def packed(arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, kind: str, arrays: Arrays, card: Mapping[str, Any]) -> str:
-    """Writes both files, each whole or not at all. Returns the digest. Raises ``OSError``."""
+def write(path: Path, kind: str, arrays: Arrays, card: Mapping[str, Any], *, signing_key: Path | None = None) -> str:
+    """Writes the files, each whole or not at all; with ``signing_key`` (PEM) also the signature. Returns the digest.
+
+    A signature of what stood there before is removed. Raises ``OSError``, ``KeyInvalid``.
+    """
     data = packed(arrays)
     digest = hashlib.sha256(data).hexdigest()
-    text = json.dumps({"kind": kind, **card, "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    for target, content in ((path, data), (path.with_suffix(".json"), text.encode())):
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        beside.write_bytes(content)
-        beside.replace(target)
+    whole = {"format": FORMAT, "kind": kind, **card, "sha256": digest}
+    text = (json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    signature = None if signing_key is None else sign(text, signing_key)
+    path.with_suffix(".sig").unlink(missing_ok=True)
+    place(path, data)
+    place(path.with_suffix(".json"), text)
+    if signature is not None:
+        place(path.with_suffix(".sig"), signature)
     return digest
 
 
-def read(path: Path, kind: str) -> Artefact:
-    """A model of ``kind``. Raises ``ConfigError`` where it is missing, damaged or of another kind."""
+def place(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all, durable on return. Raises ``OSError``."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(target)
+
+
+def read(path: Path, kind: str, *, model_key: Path | None = None) -> Artefact:
+    """A model of ``kind``. With ``model_key`` (a public key in PEM) only one that this key signed.
+
+    Raises ``ConfigError`` where it is missing, damaged, unsigned, of another kind or of a later format; ``KeyInvalid``.
+    """
+    found = read_any(path, model_key=model_key)
+    if found.card["kind"] != kind:
+        what = f"it is a model of kind {found.card['kind']!r}, not {kind!r}"
+        raise ConfigError(f"the model cannot be loaded: {what}", where=str(path), mend=_TRAIN)
+    return found
+
+
+def read_any(path: Path, *, model_key: Path | None = None) -> Artefact:
+    """A model of whatever kind its card names. Raises as ``read`` does."""
     try:
-        data = path.read_bytes() if path.stat().st_size <= LARGEST_BYTES else b""
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        data = _bounded(path, LARGEST_BYTES)
+        text = _bounded(path.with_suffix(".json"), LARGEST_CARD_BYTES)
+        card = _card(text)
         digest = hashlib.sha256(data).hexdigest()
-        if card["kind"] != kind:
-            raise ValueError(f"it is a model of kind {card['kind']!r}, not {kind!r}")
         if card["sha256"] != digest:
             raise ValueError("its bytes are not those that its card names")
+        if model_key is not None:
+            _check_signature(path, text, model_key)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        said = f"its card has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(f"the model cannot be loaded: {said}", where=str(path), mend=_TRAIN) from error
+    return Artefact(arrays, card, digest, hashlib.sha256(text).hexdigest(), model_key is not None)
+
+
+def _card(text: bytes) -> dict[str, Any]:
+    card = json.loads(text)
+    if not isinstance(card, dict) or not isinstance(card["kind"], str):
+        raise ValueError("its card is no object with a kind")
+    form = card.get("format", FORMAT)
+    if not isinstance(form, int) or form > FORMAT:
+        raise ValueError(f"its card is of format {form}, and this version reads {FORMAT}")
+    return card
+
+
+def _check_signature(path: Path, text: bytes, key: Path) -> None:
+    beside = path.with_suffix(".sig")
+    sign_it = "sign it: guard model train --signing-key FILE, or take model_key out of the options"
+    if not beside.is_file():
+        raise ConfigError("the model is not signed, and model_key asks for it", where=str(path), mend=sign_it)
+    if not verifies(text, _bounded(beside, LARGEST_CARD_BYTES), key):
         raise ConfigError(
-            f"the model cannot be loaded: {error}", where=str(path), mend="train it again: guard model train"
-        ) from error
-    return Artefact(arrays, card, digest)
+            f"the signature is not one of {key} over this card",
+            where=str(beside),
+            mend="take the model from its maker again, or name the maker's key in model_key; do not use it",
+        )
+
+
+def _bounded(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{path.name} has more than {most} bytes")
+    return data

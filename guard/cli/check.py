@@ -89,7 +89,7 @@ def examine(path: Path | None = None, *, strict: bool = False) -> Examined:
     examined.remarks += check_variables(os.environ)
     examined.remarks += check_routes(config, keys)
     examined.remarks += check_configuration(config, keys)
-    examined.remarks += check_keys(config.state_directory / "keys")
+    examined.remarks += check_keys(config)
     examined.remarks += _detectors(examined, config)
     whole = len(examined.detectors) == len(config.detectors.enabled)
     examined.remarks += _policies(examined, config, examined.detectors if whole else None, strict=strict)

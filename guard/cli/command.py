@@ -20,7 +20,7 @@ EXIT_USAGE: Final = 3
 
 def build() -> typer.Typer:
     """The command with all its sub-commands; those of other packages come through entry points."""
-    from guard.cli import check, demo, doctor, log, policy, project, schema, vault
+    from guard.cli import check, demo, doctor, keys, log, policy, project, schema, vault, witness
 
     app = typer.Typer(
         name="guard",
@@ -35,9 +35,11 @@ def build() -> typer.Typer:
     app.command("check")(check.check)
     app.command("doctor")(doctor.doctor)
     app.command("schema")(schema.schema)
+    app.command("witness")(witness.witness)
     app.add_typer(policy.app, name="policy")
     app.add_typer(log.app, name="log")
     app.add_typer(vault.app, name="vault")
+    app.add_typer(keys.app, name="keys")
     for point in sorted(entry_points(group=COMMAND_GROUP), key=lambda p: p.name):
         app.add_typer(point.load(), name=point.name)
     return app
@@ -62,11 +64,13 @@ def _guard(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Errors go to stderr as what, where and mend."""
+    from guard.cli.host import Host
     from guard.telemetry import setup
 
     setup("WARNING")
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        outcome = build()(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        outcome = build()(args=given, standalone_mode=False, obj=Host())
         sys.stdout.flush()
     except GuardError as error:
         complain(error)

@@ -163,7 +163,7 @@ def _tell_json(directory: Path, played: list[Played]) -> bool:
 
 def _after(out: Console, directory: Path, *, interactive: bool) -> bool:
     """Verify the log, and one that was changed; returns whether the log is whole."""
-    from guard.cli.log import print_verification
+    from guard.cli.log_verify import print_verification
 
     log = directory / "log"
     hanging(out, "", f"The decisions above are in the log {log}, signed by the key in {directory / 'keys'}.", indent=0)

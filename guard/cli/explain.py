@@ -8,8 +8,9 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from guard.cli.complaints import warn
+from guard.cli.log_lines import warn_of_unreadable
 from guard.cli.log_options import Directory, Json, directory_of
+from guard.cli.log_reads import recorded_reading
 from guard.cli.terminal import console
 from guard.cli.tree import SEVERITIES, Twig, group, print_tree, read_line, spelled
 from guard.review.because import Cause, Obliged, Ruling, because
@@ -20,7 +21,7 @@ from guard.review.query import Exchange, LogReader
 _SHOWN: Final = 8
 _EFFECTS: Final = {"allow": "green", "deny": "red"}
 _BEFORE: Final = ("Who", "What")
-_AFTER: Final = ("Candidate", "Not inspected", "Answer", "Policy", "Record")
+_AFTER: Final = ("Otherwise", "Candidate", "Not inspected", "Answer", "Policy", "Record")
 
 
 def explain(
@@ -32,21 +33,28 @@ def explain(
 
     The values are those of the recorded policy input, which holds no raw text.
     """
-    reader = LogReader(directory_of(directory))
+    log = directory_of(directory)
+    reader = LogReader(log)
     exchange = reader.find(decision_id)
+    with recorded_reading(log, "explain", id=exchange.decision["id"]) as account:
+        account.records = 1 if exchange.outcome is None else 2
+        _print(exchange, as_json=as_json)
+        account.complete = True
+    warn_of_unreadable(reader)
+
+
+def _print(exchange: Exchange, *, as_json: bool) -> None:
     found = because(exchange)
     if as_json:
         typer.echo(msgspec.json.encode(found))
-    else:
-        sections = {section.title: section for section in sections_of(_without_reasons(exchange))}
-        below = [twig for title in _BEFORE for twig in _section(sections.get(title))]
-        for ruling in found.rulings:
-            below += _ruling(ruling, several=len(found.rulings) > 1)
-        below += [twig for title in _AFTER for twig in _section(sections.get(title))]
-        text = f"{' '.join(sections['Decision'].sentences)} {when(exchange.decision)}"
-        print_tree(console(), Twig(found.id, text, style=_EFFECTS[found.effect], below=below))
-    if reader.unreadable:
-        warn(f"{reader.unreadable} lines are no records; run: guard log verify")
+        return
+    sections = {section.title: section for section in sections_of(_without_reasons(exchange))}
+    below = [twig for title in _BEFORE for twig in _section(sections.get(title))]
+    for ruling in found.rulings:
+        below += _ruling(ruling, several=len(found.rulings) > 1)
+    below += [twig for title in _AFTER for twig in _section(sections.get(title))]
+    text = f"{' '.join(sections['Decision'].sentences)} {when(exchange.decision)}"
+    print_tree(console(), Twig(found.id, text, style=_EFFECTS[found.effect], below=below))
 
 
 def _without_reasons(exchange: Exchange) -> Exchange:

@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 
 from guard.cli.complaints import warn
+from guard.cli.log_lines import warn_of_unreadable
 from guard.cli.log_options import Directory, Json, directory_of
+from guard.cli.log_reads import recorded_reading
 from guard.cli.terminal import console, hanging, printable
+from guard.review.filters import Filter
 from guard.review.query import LogReader
 from guard.review.shadow import Change, Impact, Summary, summarised
 
@@ -44,15 +47,17 @@ def shadow(
     What would be let in comes first.
     """
     start_us = since_us(since, time.time_ns() // 1000)
-    reader = LogReader(directory_of(directory))
-    records = (record for record in reader.records() if record["ts_us"] >= start_us)
-    summary = summarised(records, revision=revision)
-    if as_json:
-        typer.echo(msgspec.json.encode(summary))
-    else:
-        _tell(summary, revision)
-    if reader.unreadable:
-        warn(f"{reader.unreadable} lines are no records; run: guard log verify")
+    log = directory_of(directory)
+    reader = LogReader(log)
+    with recorded_reading(log, "shadow", since=start_us, revision=revision) as account:
+        records = account.counted(reader.records(Filter(since_us=start_us, housekeeping=False)))
+        summary = summarised(records, revision=revision)
+        if as_json:
+            typer.echo(msgspec.json.encode(summary))
+        else:
+            _tell(summary, revision)
+        account.complete = True
+    warn_of_unreadable(reader)
 
 
 def since_us(text: str, now_us: int) -> int:

@@ -18,6 +18,7 @@ from guard.config.model import (
     Provider,
     RecordConfig,
     Route,
+    SignerChoice,
     Tenant,
     TrustedHeader,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Provider",
     "RecordConfig",
     "Route",
+    "SignerChoice",
     "Tenant",
     "TrustedHeader",
     "load_config",

@@ -27,6 +27,7 @@ _PATHS: Final = (
     ("policy", "opa", "ca_file"),
     ("policy", "directories"),
     ("policy", "candidate", "directories"),
+    *(("record", "anchors", key) for key in ("directory", "http_token_file", "timestamp_roots_file", "ca_file")),
     *(("policy", *part, "bundle", key) for part in ((), ("candidate",)) for key in _BUNDLE_PATHS),
 )
 _AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from guard.config.anchors import AnchorsConfig, WitnessConfig
 from guard.config.bundle import BundleConfig
 
 _NAME = r"^[A-Za-z0-9._:-]{1,64}$"
@@ -59,7 +60,7 @@ class Route(_Section):
     path: Annotated[str, Field(pattern=r"^/")]
     methods: tuple[str, ...] = ()
     inspect: bool = True
-    shape: Literal["auto", "openai.chat", "anthropic.messages", "generic"] = "auto"
+    shape: Literal["auto", "openai.chat", "openai.responses", "anthropic.messages", "generic"] = "auto"
     provider: Name | None = None
     field_names: tuple[Name, ...] = ()
     unsafe_fail_open: bool = False
@@ -219,6 +220,40 @@ class Budgets(_Section):
     max_keys: int = Field(100_000, ge=100)
 
 
+class SignerChoice(_Section):
+    """Where a signing key lies, if not in a file here: behind ``command``, in the token of a PKCS#11 ``module``, or
+    where ``uri`` says (securesystemslib). ``public_key`` is a vkey, base64 or a PEM file."""
+
+    command: tuple[str, ...] = ()
+    module: Path | None = None
+    token: str = ""
+    key: str = ""
+    pin_file: Path | None = None
+    uri: str = ""
+    public_key: str = ""
+    deadline_ms: int = Field(2_000, ge=10, le=60_000)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [bool(self.command), self.module is not None, bool(self.uri)]
+        if sum(kinds) > 1:
+            raise ValueError("name one of command, module and uri")
+        if (self.command or self.uri) and not self.public_key:
+            raise ValueError("command and uri need public_key, to prove each signature with")
+        if self.module is not None and not (self.token and self.key):
+            raise ValueError("module needs token and key, two labels")
+        given = {"token", "key", "pin_file", "public_key", "deadline_ms"} & self.model_fields_set
+        if not any(kinds) and any(getattr(self, name) != type(self).model_fields[name].default for name in given):
+            raise ValueError("name command, module or uri; leave the section out for the key file of this deployment")
+        return self
+
+
+class SignerConfig(SignerChoice):
+    """``[record.signer]``: who signs the log. ``previous`` signs the change away from itself, then never again."""
+
+    previous: SignerChoice | None = None
+
+
 class RecordConfig(_Section):
     """``[record]``: the signed log."""
 
@@ -227,6 +262,12 @@ class RecordConfig(_Section):
     heartbeat_seconds: float = Field(60.0, gt=0)
     segment_records: int = Field(65_536, ge=16)
     queue_records: int = Field(10_000, ge=1)
+    audit_reads: bool = True
+    key_per: Literal["deployment", "boot", "day"] = "deployment"
+    tenant_keys: bool = False
+    signer: SignerConfig = SignerConfig()
+    anchors: AnchorsConfig = AnchorsConfig()
+    witnesses: tuple[WitnessConfig, ...] = ()
 
 
 class VaultConfig(_Section):

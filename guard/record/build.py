@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guard.keyed import KeyedHash
-from guard.record import parts
+from guard.record import bodies, parts
+from guard.record.bodies import BodyDigest, ContentHasher, PassedBody, digest_of
 from guard.record.ids import new_id
-from guard.record.parts import BodyDigest, ContentHasher, ObligationResult, PassedBody, Spent, Standing, digest_of
+from guard.record.parts import Change, ObligationResult, Spent, Standing
 from guard.record.shadow import shadow
 from guard.types import Decision, DecisionRecord, DetectorOutcome, Mode, Principal
 
 __all__ = [
     "BodyDigest",
+    "Change",
     "ContentHasher",
     "ObligationResult",
     "PassedBody",
@@ -53,6 +55,7 @@ def decision_record(
     refusal: tuple[str, str] | None = None,
     mode: Mode = "enforce",
     connection: str | None = None,
+    changes: Sequence[Change] = (),
 ) -> DecisionRecord:
     """The ``decision`` record of a request.
 
@@ -61,43 +64,31 @@ def decision_record(
     ``redactions`` counts what was rewritten by entity. ``obligations`` tells what became of each; without it they are
     recorded as pending. ``request_body`` is the body as it was read (hash big ones beforehand, with
     ``ContentHasher``). ``refusal`` is the code and pointer of a body that was refused unread.
-    ``connection`` is the decision id of the WebSocket connection whose message this is.
+    ``connection`` is the decision id of the WebSocket connection whose message this is. ``changes`` are the smallest
+    changes of the policy input that would have changed the effect.
     """
-    resource = (policy_input or {}).get("resource") or {}
     return {
         "kind": "decision",
         "id": decision_id,
         "stage": decision.stage,
-        "request_id": None if request_id is None else keyed.identifier("request", request_id),
+        "request_id": parts.request_id(request_id, policy_input, keyed),
         "trace_id": parts.name(keyed, "trace", trace_id),
         "who": parts.who(principal, client_ip, policy_input, keyed),
-        "what": {
-            "method": parts.name(keyed, "method", method) or "",
-            "route": route,
-            "operation": ((policy_input or {}).get("ai") or {}).get("operation"),
-            "model": resource.get("model"),
-            "provider": resource.get("provider"),
-        },
-        "decision": {
-            "effect": decision.effect,
-            "mode": mode,
-            "http_status": http_status,
-            "fail": parts.fail(decision, refusal),
-        },
-        "why": parts.reasons(decision.reasons),
-        "would_deny": parts.reasons(decision.would_deny),
+        "what": parts.what(method, route, policy_input, keyed),
+        **parts.ruling(decision, http_status, mode, refusal),
         "obligations": parts.duties(decision, obligations),
         "policy": parts.policy(decision.engine, entrypoint, decision.engine_decision_id),
         "policy_input": None if policy_input is None else dict(policy_input),
         "detectors": parts.detectors(detectors),
         "redactions": parts.counts(redactions),
-        "content": parts.body(request_body, keyed),
+        "content": bodies.body(request_body, keyed),
         "coverage": parts.coverage(policy_input, refusal or parts.unread(decision, policy_input)),
         "refusal": None if refusal is None else {"code": refusal[0], "where": refusal[1]},
         "config_digest": config_digest,
         "duration_us": decision.duration_us,
         "connection": connection,
         **shadow(decision),
+        **parts.counterfactual(changes),
     }
 
 
@@ -141,11 +132,11 @@ def outcome_record(
         "detectors": parts.detectors(detectors),
         "redactions": parts.counts(redactions),
         "restored": restored,
-        "content": parts.body(response_body, keyed),
+        "content": bodies.body(response_body, keyed),
         "size_bytes": size_bytes,
         "coverage": parts.coverage(policy_input, (unread, "") if unread else None),
         "duration_us": duration_us,
-        **parts.passed(passed),
+        **bodies.passed(passed),
         **parts.spent(spent),
     }
 

@@ -16,7 +16,8 @@ import msgspec
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8785 section 3.2.2.3)."""
 
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+encode: Final = msgspec.json.Encoder(order="deterministic").encode
+"""The canonical bytes of a value that is known to lie inside the subset; of others, bytes that may not be canonical."""
 
 
 class NotCanonical(ValueError):
@@ -37,7 +38,7 @@ def canonical(value: Any) -> bytes:
     """The RFC 8785 bytes of ``value``. Raises ``NotCanonical`` for a value outside the subset."""
     try:
         _check_values((value,))
-        line = _encode(value)
+        line = encode(value)
         if not line.isascii():
             _check_keys(value)
     except UnicodeEncodeError:
@@ -62,7 +63,7 @@ def parse(line: bytes) -> dict[str, Any]:
             _check_keys(value)
         if _LONG_NUMBER.search(line):
             _check_values((value,))
-        if _encode(value) != line:
+        if encode(value) != line:
             raise NotCanonical("not in canonical form (RFC 8785)")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotCanonical(f"not valid JSON: {error}") from None

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import secrets
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from guard.errors import KeyInvalid
 from guard.keyed import KeyedHash
-from guard.record.segment import fsync_directory, make_directory
+from guard.record.keyfiles import create_private, ensure_private_directory, read_private
+from guard.record.pem import load_signing_key, pem_of
 from guard.record.sign import Ed25519Signer
+
+__all__ = [
+    "PSEUDONYM_KEY",
+    "SIGNING_KEY",
+    "VAULT_KEY",
+    "LogKeys",
+    "load_keys",
+    "load_or_create_keys",
+    "load_or_create_pseudonym_key",
+    "load_or_create_vault_key",
+    "load_pseudonym_key",
+    "load_signing_key",
+    "new_pseudonym_key",
+]
 
 SIGNING_KEY: Final = "log-signing.pem"
 PSEUDONYM_KEY: Final = "pseudonym.key"
@@ -53,10 +60,19 @@ def load_or_create_keys(directory: Path) -> LogKeys:
 
     Several processes may start at once: the first one's files stand, the others load them.
     """
-    _ensure_private_directory(directory)
-    files = ((directory / SIGNING_KEY, _new_signing_key), (directory / PSEUDONYM_KEY, _new_pseudonym_key))
-    created = tuple(path for path, make in files if _create(path, make))
+    ensure_private_directory(directory)
+    files = ((directory / SIGNING_KEY, _new_signing_key), (directory / PSEUDONYM_KEY, new_pseudonym_key))
+    created = tuple(path for path, make in files if create_private(path, make))
     return msgspec.structs.replace(load_keys(directory), created=created)
+
+
+def load_or_create_pseudonym_key(directory: Path) -> tuple[KeyedHash, Path | None]:
+    """The pseudonym key alone, where the signing key is elsewhere, and its file if this call made it. Raises
+    ``KeyInvalid``."""
+    ensure_private_directory(directory)
+    path = directory / PSEUDONYM_KEY
+    made = create_private(path, new_pseudonym_key)
+    return load_pseudonym_key(path), path if made else None
 
 
 def load_keys(directory: Path) -> LogKeys:
@@ -64,22 +80,9 @@ def load_keys(directory: Path) -> LogKeys:
     return LogKeys(load_signing_key(directory / SIGNING_KEY), load_pseudonym_key(directory / PSEUDONYM_KEY))
 
 
-def load_signing_key(path: Path) -> Ed25519PrivateKey:
-    """An Ed25519 private key in PKCS #8 PEM, as ``openssl genpkey -algorithm ed25519`` writes it."""
-    try:
-        key = load_pem_private_key(_read_private(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise KeyInvalid(
-            "the file holds no unencrypted PEM private key", where=str(path), mend="restore it from your backup"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyInvalid("the key is no Ed25519 key", where=str(path), mend="openssl genpkey -algorithm ed25519")
-    return key
-
-
 def load_pseudonym_key(path: Path) -> KeyedHash:
     """A pseudonym key: one line ``hmac-sha256 <key id> <base64 of 32 bytes>``."""
-    words = _read_private(path).decode("ascii", "replace").split()
+    words = read_private(path).decode("ascii", "replace").split()
     try:
         form, key_id, encoded = words
         secret = base64.b64decode(encoded, validate=True)
@@ -95,10 +98,10 @@ def load_pseudonym_key(path: Path) -> KeyedHash:
 def load_or_create_vault_key(directory: Path) -> tuple[bytes, Path | None]:
     """The 32 bytes under which tenants' vault keys are wrapped, and the file if this call made it. Raises
     ``KeyInvalid``. One line: ``aes-256-gcm <base64>``."""
-    _ensure_private_directory(directory)
+    ensure_private_directory(directory)
     path = directory / VAULT_KEY
-    made = _create(path, _new_vault_key)
-    words = _read_private(path).decode("ascii", "replace").split()
+    made = create_private(path, _new_vault_key)
+    words = read_private(path).decode("ascii", "replace").split()
     try:
         form, encoded = words
         secret = base64.b64decode(encoded, validate=True)
@@ -110,10 +113,11 @@ def load_or_create_vault_key(directory: Path) -> tuple[bytes, Path | None]:
 
 
 def _new_signing_key() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem_of(Ed25519PrivateKey.generate())
 
 
-def _new_pseudonym_key() -> bytes:
+def new_pseudonym_key() -> bytes:
+    """The file of a new pseudonym key."""
     secret = secrets.token_bytes(32)
     return f"{_PSEUDONYM_FORM} {_pseudonym_key_id(secret)} {base64.b64encode(secret).decode()}\n".encode()
 
@@ -124,54 +128,3 @@ def _pseudonym_key_id(secret: bytes) -> str:
 
 def _new_vault_key() -> bytes:
     return f"{_VAULT_FORM} {base64.b64encode(secrets.token_bytes(32)).decode()}\n".encode()
-
-
-def _create(path: Path, make: Callable[[], bytes]) -> bool:
-    """Write a new key unless the file is there; whole or not at all, and never over another's."""
-    if path.exists():
-        return False
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(make())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            return False
-    finally:
-        temporary.unlink()
-    fsync_directory(path.parent)
-    return True
-
-
-def _ensure_private_directory(directory: Path) -> None:
-    if not directory.is_dir():
-        make_directory(directory)
-    mode = directory.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise KeyInvalid(
-            f"the key directory is open to others (mode {mode:04o})",
-            where=str(directory),
-            mend=f"chmod 700 {directory}, and consider its keys known",
-        )
-
-
-def _read_private(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            data = file.read(65_536)
-    except OSError as error:
-        raise KeyInvalid(
-            f"the key file cannot be read ({error.strerror})", where=str(path), mend="restore it, or name another"
-        ) from error
-    if mode & 0o077:
-        raise KeyInvalid(
-            f"the key file is open to others (mode {mode:04o})",
-            where=str(path),
-            mend=f"chmod 600 {path}, and consider the key known",
-        )
-    return data

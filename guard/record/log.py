@@ -16,31 +16,42 @@ from pathlib import Path
 import msgspec
 
 from guard.errors import LogUnavailable
+from guard.record.anchoring.couriers import Anchoring, AnchorState
+from guard.record.anchoring.plan import AnchorPlan
+from guard.record.boot import BootFacts, Durability
+from guard.record.handover import Entry, Port, Waiter
 from guard.record.parts import Standing
 from guard.record.schema import OWN_KINDS
-from guard.record.worker import LOSS_WINDOW_MS, Counters, Entry, Port, Waiter, Worker, again, unavailable
-from guard.record.writer import BootFacts, Durability, Slot, Writer
+from guard.record.sign import SigningKeys
+from guard.record.slot import Slot
+from guard.record.upkeep import LOSS_WINDOW_MS, Suppressed
+from guard.record.worker import Counters, Worker, again, unavailable
+from guard.record.writer import Writer
+from guard.record.writers import Register
 from guard.types import Checkpoint, DecisionRecord, Receipt, Signer
 
 
 class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a log fares. ``size`` is the number of records under the last checkpoint, which is at most a heartbeat old
-    while all is well; ``error_code`` is ``""`` while records can be written."""
+    while all is well; ``error_code`` is ``""`` while records can be written. ``anchors`` are the ways on which
+    checkpoints leave, none where nothing is configured."""
 
     writable: bool
     queued: int = 0
     size: int = 0
     checkpoint_age_seconds: float = 0.0
     error_code: str = ""
+    anchors: tuple[AnchorState, ...] = ()
 
 
 class SignedLog:
     """Implements ``guard.types.RecordLog`` on files.
 
-    ``signer`` makes the signer of the origin that this process gets (``LogKeys.signer``). ``standing`` (asked from the
-    writer thread whenever the log is opened) and ``software_version`` go into the ``open`` record. ``queue_records``
-    bounds what each event loop has queued; a full queue holds the caller back for ``queue_timeout_seconds``, then
-    ``LogUnavailable``. ``counters`` is called from the writer thread for each heartbeat.
+    ``signer`` gives the signing keys of the origin that this process gets (``DeploymentKeys.origin``), or one signer.
+    ``standing`` (asked from the writer thread whenever the log is opened) and ``software_version`` go into the ``open``
+    record. ``queue_records`` bounds what each event loop has queued; a full queue holds the caller back for
+    ``queue_timeout_seconds``, then ``LogUnavailable``. ``counters`` is called from the writer thread for each
+    heartbeat. ``anchors`` says where checkpoints go, which no caller ever waits for.
     """
 
     def __init__(
@@ -48,7 +59,7 @@ class SignedLog:
         directory: Path,
         *,
         name: str,
-        signer: Callable[[str], Signer],
+        signer: Callable[[str], Signer | SigningKeys],
         mode: Durability = "strict",
         segment_records: int = 65_536,
         queue_records: int = 10_000,
@@ -57,23 +68,28 @@ class SignedLog:
         standing: Callable[[], Standing] = Standing,
         software_version: str = "",
         counters: Counters | None = None,
+        anchors: AnchorPlan | None = None,
     ) -> None:
         self._directory = directory
         self._name = name
         self._make_signer = signer
         self._strict = mode == "strict"
+        self._register = Register(directory, name, signer, software_version)
         self._facts = BootFacts(
             standing=standing,
             software_version=software_version,
             mode=mode,
             loss_window_ms=0 if self._strict else LOSS_WINDOW_MS,
             heartbeat_ms=round(heartbeat_seconds * 1000),
+            writers=self._register.origin,
         )
         self._segment_records = segment_records
         self._queue_records = queue_records
         self._queue_timeout_seconds = queue_timeout_seconds
         self._heartbeat_seconds = heartbeat_seconds
         self._counters = counters
+        self._suppressed = Suppressed()
+        self._anchors = anchors if anchors is not None and anchors.anywhere else None
         self._ports: dict[asyncio.AbstractEventLoop, Port] = {}
         self._gate = threading.Lock()
         self._worker: Worker | None = None
@@ -106,6 +122,7 @@ class SignedLog:
             size=worker.writer.checkpoint.size,
             checkpoint_age_seconds=max(0.0, worker.committed_seconds),
             error_code="" if failure is None else failure.code,
+            anchors=worker.anchors,
         )
 
     async def start(self) -> None:
@@ -125,15 +142,13 @@ class SignedLog:
         if record.get("kind") in OWN_KINDS:
             raise LogUnavailable(f"{record['kind']} records are made by the log itself")
         port = self._port()
-        if port.room.locked():
+        if not port.take():
             await self._wait_for_room(port)
-        else:
-            await port.room.acquire()
         waiter: Waiter = port.loop.create_future()
         with self._gate:
             worker = self._worker
             if worker is None or worker.failure is not None:
-                port.room.release()
+                port.give(1)
                 raise again(worker.failure if worker else None)
             worker.put(Entry(record, waiter, port))
         return await waiter
@@ -161,8 +176,11 @@ class SignedLog:
         signer = self._make_signer(slot.origin)
         writer = Writer(slot.path, signer, self._facts, segment_records=self._segment_records)
         try:
+            anchorings = self._anchorings(writer)
             writer.open()
+            self._register.enter("opened", writer.checkpoint, writer.boot)
         except BaseException as error:
+            writer.poison()
             slot.release()
             if isinstance(error, OSError):
                 raise unavailable(error, slot.path) from error
@@ -173,10 +191,24 @@ class SignedLog:
             strict=self._strict,
             heartbeat_seconds=self._heartbeat_seconds,
             counters=self._counters,
+            suppressed=self._suppressed,
+            register=self._register,
+            anchorings=anchorings,
         )
         self._pid = os.getpid()
         worker.start()
         return worker
+
+    def _anchorings(self, writer: Writer) -> list[Anchoring]:
+        """Of the log and of the list of writers, where checkpoints leave at all; each takes what is published."""
+        if self._anchors is None:
+            return []
+        register = self._register
+        own = self._anchors.open(writer.directory, lambda: writer.keys, writer.publish_cosigned)
+        of_list = self._anchors.open_list(register.path, lambda: register.keys)
+        writer.on_publish = own.publish
+        register.on_publish = of_list.publish
+        return [own, of_list]
 
     def _port(self) -> Port:
         worker = self._worker
@@ -195,8 +227,7 @@ class SignedLog:
 
     async def _wait_for_room(self, port: Port) -> None:
         try:
-            async with asyncio.timeout(self._queue_timeout_seconds):
-                await port.room.acquire()
+            await port.wait(self._queue_timeout_seconds)
         except TimeoutError:
             raise LogUnavailable(
                 f"the queue of the log stayed full ({self._queue_records} records) for "

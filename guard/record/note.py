@@ -2,7 +2,7 @@
 
 Sources: C2SP signed-note (https://c2sp.org/signed-note) and tlog-checkpoint (https://c2sp.org/tlog-checkpoint). A note
 is a text that ends in a newline, an empty line, and signature lines ``— <key name> <base64(key id || signature)>``.
-Only Ed25519 (algorithm 0x01) is known here.
+Only Ed25519 (algorithm 0x01) is known here; witnesses' lines (0x04) are read by ``guard.record.cosignature``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class NoteInvalid(ValueError):
     """A note, checkpoint or verifier key is malformed, or no trusted key signed it."""
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    """The 4 bytes that stand before a signature: SHA-256(name || 0x0A || 0x01 || public key)[:4]."""
-    return sha256(name.encode() + b"\n" + bytes((ED25519,)) + public_key).digest()[:4]
+def key_id(name: str, public_key: bytes, algorithm: int = ED25519) -> bytes:
+    """The 4 bytes that stand before a signature: SHA-256(name || 0x0A || algorithm || public key)[:4]."""
+    return sha256(name.encode() + b"\n" + bytes((algorithm,)) + public_key).digest()[:4]
 
 
 class VerifierKey(msgspec.Struct, frozen=True):
@@ -49,21 +49,12 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     def encode(self) -> str:
         """The vkey encoding: ``<name>+<8 hex digits of the key id>+<base64(0x01 || public key)>``."""
-        encoded = base64.b64encode(bytes((ED25519,)) + self.public_key).decode()
-        return f"{self.name}+{self.id.hex()}+{encoded}"
+        return encode_key(self.name, self.public_key, ED25519)
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """The key of a vkey line. Raises ``NoteInvalid``."""
-        name, _, rest = text.partition("+")
-        hexadecimal, _, encoded = rest.partition("+")
-        data = _base64(encoded)
-        if not _KEY_NAME.fullmatch(name) or len(data) != 33 or data[0] != ED25519:
-            raise NoteInvalid("not an Ed25519 verifier key of the form name+hash+base64")
-        key = cls(name, data[1:])
-        if key.id.hex() != hexadecimal:
-            raise NoteInvalid(f"the key id {hexadecimal} does not belong to the name and key beside it")
-        return key
+        return cls(*parse_key(text, ED25519, "an Ed25519 verifier key"))
 
     @classmethod
     def of(cls, signer: Signer) -> VerifierKey:
@@ -72,10 +63,33 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Raises ``NoteInvalid`` unless ``signature`` (64 bytes) is this key's over ``message``."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
-        except (InvalidSignature, ValueError):
-            raise NoteInvalid(f"the signature of {self.name} does not verify") from None
+        check_signature(self.name, self.public_key, message, signature)
+
+
+def encode_key(name: str, public_key: bytes, algorithm: int) -> str:
+    """The vkey encoding of a named public key."""
+    encoded = base64.b64encode(bytes((algorithm,)) + public_key).decode()
+    return f"{name}+{key_id(name, public_key, algorithm).hex()}+{encoded}"
+
+
+def parse_key(text: str, algorithm: int, what: str) -> tuple[str, bytes]:
+    """Name and 32-byte public key of a vkey of this algorithm; ``what`` names the kind. Raises ``NoteInvalid``."""
+    name, _, rest = text.partition("+")
+    hexadecimal, _, encoded = rest.partition("+")
+    data = _base64(encoded)
+    if not _KEY_NAME.fullmatch(name) or len(data) != 33 or data[0] != algorithm:
+        raise NoteInvalid(f"not {what} of the form name+hash+base64")
+    if key_id(name, data[1:], algorithm).hex() != hexadecimal:
+        raise NoteInvalid(f"the key id {hexadecimal} does not belong to the name and key beside it")
+    return name, data[1:]
+
+
+def check_signature(name: str, public_key: bytes, message: bytes, signature: bytes) -> None:
+    """Raises ``NoteInvalid`` unless ``signature`` is the Ed25519 signature of ``name``'s key over ``message``."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise NoteInvalid(f"the signature of {name} does not verify") from None
 
 
 class NoteSignature(msgspec.Struct, frozen=True):
@@ -90,11 +104,14 @@ def sign_note(text: str, signers: Iterable[Signer]) -> str:
     """The note of ``text`` (which ends in a newline) under the signers' keys."""
     message = text.encode()
     lines = [
-        f"\u2014 {signer.name} "
-        f"{base64.b64encode(key_id(signer.name, signer.public_key) + signer.sign(message)).decode()}\n"
-        for signer in signers
+        signature_line(signer.name, key_id(signer.name, signer.public_key), signer.sign(message)) for signer in signers
     ]
     return f"{text}\n{''.join(lines)}"
+
+
+def signature_line(name: str, key_id: bytes, signature: bytes) -> str:
+    """One signature line, with its newline."""
+    return f"\u2014 {name} {base64.b64encode(key_id + signature).decode()}\n"
 
 
 def split_note(note: str) -> tuple[str, list[NoteSignature]]:
@@ -131,9 +148,11 @@ def checkpoint_text(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
 
 
-def parse_checkpoint(text: str) -> Checkpoint:
-    """The checkpoint of a note text without extension lines. Raises ``NoteInvalid``."""
+def parse_checkpoint(text: str, *, extended: bool = False) -> Checkpoint:
+    """The checkpoint of a note text; with ``extended``, extension lines may follow. Raises ``NoteInvalid``."""
     lines = text.split("\n")
+    if extended and len(lines) > 4 and all(lines[3:-1]):
+        lines[3:-1] = []
     if len(lines) != 4 or lines[3] or not lines[0] or not _SIZE.fullmatch(lines[1]):
         raise NoteInvalid("not a checkpoint of origin, size and root")
     root = _base64(lines[2])

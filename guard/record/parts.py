@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,9 +10,9 @@ import msgspec
 
 from guard.keyed import KeyedHash
 from guard.record.canonical import MAX_INTEGER
-from guard.record.schema import MAX_FIRED, MAX_READS
+from guard.record.groups import MAX_COUNTERFACTUALS, MAX_FIRED, MAX_READS
 from guard.record.shadow import shadow
-from guard.types import Decision, DetectorInfo, DetectorOutcome, EngineInfo, Obligation, Principal, Reason
+from guard.types import Decision, DetectorInfo, DetectorOutcome, Effect, EngineInfo, Mode, Obligation, Principal, Reason
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _NOTHING_INSPECTED: Final[dict[str, Any]] = {"inspected": 0, "skipped": [], "incomplete": []}
@@ -37,49 +36,6 @@ _COMPONENTS: Final = {
 }
 
 
-class BodyDigest(msgspec.Struct, frozen=True):
-    """A body's keyed digest (``hmac:<key id>:<hex>``) and its size in bytes."""
-
-    digest: str
-    size_bytes: int
-
-
-class PassedBody(msgspec.Struct, frozen=True):
-    """What the app was given of a request body that was too large to be held; ``whole`` if that was all of it.
-    ``content`` is ``None`` where it took nothing."""
-
-    content: BodyDigest | None
-    whole: bool
-
-
-class ContentHasher:
-    """The keyed digest of a body that comes in pieces.
-
-    HMAC-SHA256 under a key derived for contents, so that short texts cannot be guessed without the pseudonym key.
-    """
-
-    def __init__(self, keyed: KeyedHash) -> None:
-        self._key_id = keyed.key_id
-        self._hmac = hmac.new(keyed.digest("content key", b""), digestmod="sha256")
-        self._size = 0
-
-    def update(self, data: bytes) -> None:
-        """Take in the next piece."""
-        self._hmac.update(data)
-        self._size += len(data)
-
-    def finish(self) -> BodyDigest:
-        """The digest of everything so far."""
-        return BodyDigest(f"hmac:{self._key_id}:{self._hmac.hexdigest()[:32]}", self._size)
-
-
-def digest_of(data: bytes, keyed: KeyedHash) -> BodyDigest:
-    """The keyed digest of a whole body."""
-    hasher = ContentHasher(keyed)
-    hasher.update(data)
-    return hasher.finish()
-
-
 class Spent(msgspec.Struct, frozen=True):
     """The tokens of a call: what was taken before it, what it used, and who says so: ``provider``, ``estimate``, or
     ``reserved`` where nobody could."""
@@ -87,6 +43,16 @@ class Spent(msgspec.Struct, frozen=True):
     reserved: int
     used: int
     source: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One place of the policy input (``input.anomaly.score``), the value that it had and the nearest one under which
+    the decision would have had ``effect``. Scores and amounts are thousandths, as in the recorded policy input."""
+
+    feature: str
+    before: str | int | bool | None
+    after: str | int | bool | None
+    effect: Effect
 
 
 class ObligationResult(msgspec.Struct, frozen=True):
@@ -129,21 +95,70 @@ def standing(standing: Standing) -> dict[str, Any]:
 def who(
     principal: Principal, client_ip: str | None, policy_input: Mapping[str, Any] | None, keyed: KeyedHash
 ) -> dict[str, Any]:
-    """The principal, as pseudonyms; tenant and roles as the Document has them, or cleaned the same way."""
-    # The Document has cleaned tenant and roles already; purposes here are the same, so that the two agree.
-    subject = (policy_input or {}).get("subject") or {
+    """The principal, as the Document has it, or as pseudonyms made and names cleaned in the same way."""
+    # The Document has all of it already: purposes here are the same, so that the two agree.
+    document = policy_input or {}
+    subject = document.get("subject") or {
+        "id": None,
         "tenant": name(keyed, "tenant", principal.tenant),
         "roles": [name(keyed, "role", role) for role in principal.roles],
     }
+    client = (document.get("context") or {}).get("client")
     return {
         "type": principal.type,
-        "id": None if principal.type == "anonymous" else keyed.pseudonym("subject", principal.id),
+        "id": None if principal.type == "anonymous" else subject["id"] or keyed.pseudonym("subject", principal.id),
         "tenant": subject["tenant"],
         "roles": list(subject["roles"]),
         "authenticated": principal.authenticated,
         "method": principal.method,
-        "ip": None if client_ip is None else keyed.pseudonym("client", client_ip),
+        "ip": None if client_ip is None else client or keyed.pseudonym("client", client_ip),
     }
+
+
+def request_id(value: str | None, policy_input: Mapping[str, Any] | None, keyed: KeyedHash) -> str | None:
+    """The request id if it is one of ours or a UUID, else its pseudonym."""
+    if value is None:
+        return None
+    known: str | None = ((policy_input or {}).get("context") or {}).get("request_id")
+    return known or keyed.identifier("request", value)
+
+
+def what(method: str, route: str | None, policy_input: Mapping[str, Any] | None, keyed: KeyedHash) -> dict[str, Any]:
+    """The operation and its resource. What the client named is taken from the Document, which has cleaned it."""
+    document = policy_input or {}
+    resource = document.get("resource") or {}
+    return {
+        "method": name(keyed, "method", method) or "",
+        "route": route,
+        "operation": (document.get("ai") or {}).get("operation"),
+        "model": resource.get("model"),
+        "provider": resource.get("provider"),
+    }
+
+
+def ruling(decision: Decision, http_status: int | None, mode: Mode, refusal: tuple[str, str] | None) -> dict[str, Any]:
+    """The members that tell the effect and the reasons."""
+    return {
+        "decision": {
+            "effect": decision.effect,
+            "mode": mode,
+            "http_status": http_status,
+            "fail": fail(decision, refusal),
+        },
+        "why": reasons(decision.reasons),
+        "would_deny": reasons(decision.would_deny),
+    }
+
+
+def counterfactual(changes: Sequence[Change]) -> dict[str, Any]:
+    """The member that tells what would have changed the effect; none where nobody looked, or found any."""
+    if not changes:
+        return {}
+    told = [
+        {"feature": change.feature, "from": change.before, "to": change.after, "effect": change.effect}
+        for change in changes[:MAX_COUNTERFACTUALS]
+    ]
+    return {"counterfactual": told}
 
 
 def name(keyed: KeyedHash, purpose: str, value: str | None) -> str | None:
@@ -275,28 +290,9 @@ def counts(counts: Mapping[str, int] | None) -> dict[str, int]:
     return dict(counts) if counts else {}
 
 
-def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | None:
-    """The keyed digest of a body."""
-    if body is None:
-        return None
-    if isinstance(body, bytes):
-        hasher = ContentHasher(keyed)
-        hasher.update(body)
-        body = hasher.finish()
-    return {"digest": body.digest, "bytes": body.size_bytes}
-
-
 def spent(tokens: Spent | None) -> dict[str, Any]:
     """The member that tells what a call used; none where no limit counts it."""
     return {} if tokens is None else {"tokens": msgspec.structs.asdict(tokens)}
-
-
-def passed(body: PassedBody | None) -> dict[str, Any]:
-    """The member that tells what of a large body passed; none for any other body."""
-    if body is None:
-        return {}
-    content = body.content or BodyDigest("", 0)
-    return {"request_content": {"digest": content.digest or None, "bytes": content.size_bytes, "whole": body.whole}}
 
 
 def coverage(policy_input: Mapping[str, Any] | None, refusal: tuple[str, str] | None) -> dict[str, Any]:

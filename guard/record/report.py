@@ -1,12 +1,45 @@
-"""What verification found: states, the first bad record, and what was proven and what was not."""
+"""What verification found: numbered steps, states, the first bad record, and what was proven and what was not."""
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 Status: TypeAlias = Literal["whole", "torn", "tampered"]
+StepName: TypeAlias = Literal[
+    "key",
+    "checkpoint",
+    "segments",
+    "records",
+    "commits",
+    "end",
+    "anchors",
+    "ids",
+    "configurations",
+    "pairs",
+    "boots",
+    "clocks",
+    "writers",
+]
+Result: TypeAlias = Literal["passed", "failed", "noted", "skipped"]
+
+STEPS: Final[tuple[StepName, ...]] = (
+    "key",
+    "checkpoint",
+    "segments",
+    "records",
+    "commits",
+    "end",
+    "anchors",
+    "ids",
+    "configurations",
+    "pairs",
+    "boots",
+    "clocks",
+    "writers",
+)
+"""In the order of their numbers, from 1. All but the last are taken for each origin; ``writers`` for all together."""
 
 EXIT_WHOLE: Final = 0
 EXIT_TAMPERED: Final = 1
@@ -23,6 +56,7 @@ class Damage(msgspec.Struct, frozen=True):
     file: str
     line: int | None = None
     seq: int | None = None
+    step: StepName = "records"
 
     def __str__(self) -> str:
         record = "" if self.seq is None else f"record {self.seq}, "
@@ -30,9 +64,52 @@ class Damage(msgspec.Struct, frozen=True):
         return f"{record}{place}: {self.what}"
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Something that is no tampering, and said."""
+
+    step: StepName
+    said: str
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step: ``said`` is what was checked, or what was found."""
+
+    number: int
+    name: StepName
+    result: Result
+    said: str
+
+
+class AnchorSeen(msgspec.Struct, frozen=True):
+    """One anchor that was held against the log. ``given``: by hand, not from the origin's own ``anchors/``.
+
+    ``result``: ``agrees``; ``contradicts`` (the log had another root at that size); ``beyond`` (the log ends before
+    it); ``unverified`` (no key of this log signed it). ``witnesses`` are those trusted ones whose cosignatures hold.
+    """
+
+    file: str
+    size: int
+    given: bool
+    result: Literal["agrees", "contradicts", "beyond", "unverified"]
+    witnesses: list[str] = []
+
+    @property
+    def outside(self) -> bool:
+        """Whether it fixes the log from outside: the auditor brought it, or a trusted witness cosigned it."""
+        return self.result == "agrees" and (self.given or bool(self.witnesses))
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Signed notes that contradict each other, whole: proof against the key's holder that anybody can check."""
+
+    what: str
+    notes: list[str]
+
+
 class Accounts(msgspec.Struct):
     """What the verified part of a log holds. ``unanswered`` are the ids of allowed decisions without an outcome;
-    ``contradictions_total`` counts records that name a configuration or policies of which the log knows nothing."""
+    ``strays`` counts outcomes of no such decision; ``contradictions_total`` counts records that name a configuration or
+    policies of which the log knows nothing."""
 
     records: dict[str, int] = {}
     commits: int = 0
@@ -42,12 +119,16 @@ class Accounts(msgspec.Struct):
     contradictions_total: int = 0
     unanswered_total: int = 0
     unanswered: list[str] = []
+    strays: int = 0
+    silences: int = 0
+    steps_back: int = 0
     first_ts_us: int | None = None
     last_ts_us: int | None = None
 
 
 class OriginReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One origin. ``size`` and ``root`` (hex) are those of the last commit that verifies."""
+    """One origin. ``size`` and ``root`` (hex) are those of the last commit that verifies; ``key`` signs there, and
+    ``grounds`` says why each key was believed. ``anchored_size`` is the largest size that an anchor outside fixes."""
 
     origin: str
     directory: str
@@ -57,18 +138,28 @@ class OriginReport(msgspec.Struct, frozen=True, kw_only=True):
     root: str = ""
     key: str | None = None
     trusted: bool = False
+    keys: int = 1
+    grounds: list[str] = []
     anchored: bool = False
+    anchored_size: int = 0
+    anchors: list[AnchorSeen] = []
+    evidence: list[Evidence] = []
+    ids_unproven: int = 0
     accounts: Accounts = msgspec.field(default_factory=Accounts)
     notices: list[str] = []
+    steps: list[Step] = []
 
     @property
     def proven(self) -> list[str]:
         """Sentences on what holds."""
-        if self.key is None or not self.size:
+        contradicted = any(anchor.result in ("contradicts", "beyond") for anchor in self.anchors)
+        if self.key is None or not self.size or contradicted:
             return []
         said = [f"records 0 to {self.size - 1} are complete, in order and unaltered under the key {self.key}"]
         if self.trusted:
             said.append("that key is the one in the trust file: the log comes from its holder")
+        if self.anchored:
+            said.append(f"records 0 to {self.anchored_size - 1} are those that an anchor outside fixed")
         return said
 
     @property
@@ -85,66 +176,76 @@ class OriginReport(msgspec.Struct, frozen=True, kw_only=True):
                 "completeness at the end: no anchor outside the log says how far it reached; records cut off at a "
                 "commit, or a rollback to an older state, do not show"
             )
-        said.append("that no other origin's log was removed")
+        elif self.anchored_size < self.size:
+            said.append(
+                f"completeness at the end: records after {self.anchored_size - 1} are fixed by no anchor; some that "
+                "followed may have been cut off at a commit"
+            )
+        since = f"from record {self.anchored_size} on" if self.anchored else "from the first record on"
+        said.append(f"that the key was not stolen: whoever holds it can rewrite the log {since}")
+        if self.ids_unproven:
+            said.append(f"that {self.ids_unproven} ids are unique: too many of them are out of order")
         return said
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All origins under one directory."""
+    """All origins under one directory. ``damages`` are those of no single origin, ``listed`` whether there is a signed
+    list of writers, and ``steps`` the steps taken for all together."""
 
     directory: str
     origins: list[OriginReport]
     anchor_required: bool = False
+    damages: list[Damage] = []
+    listed: bool = False
+    steps: list[Step] = []
 
     @property
     def status(self) -> Status:
         """The worst of the origins'."""
         found = {origin.status for origin in self.origins}
-        return "tampered" if "tampered" in found else "torn" if "torn" in found else "whole"
+        if self.damages or "tampered" in found:
+            return "tampered"
+        return "torn" if "torn" in found else "whole"
 
     @property
     def exit_code(self) -> int:
         """0 whole; 1 tampered; 2 torn, or unanchored where an anchor is required."""
         if self.status == "tampered":
             return EXIT_TAMPERED
-        unanchored = self.anchor_required and not all(origin.anchored for origin in self.origins)
-        return EXIT_INCOMPLETE if self.status == "torn" or unanchored else EXIT_WHOLE
+        return EXIT_INCOMPLETE if self.status == "torn" or self.unanchored else EXIT_WHOLE
 
-    def to_json(self) -> bytes:
-        """One JSON object for programs."""
-        origins = [
-            {**msgspec.to_builtins(origin), "proven": origin.proven, "not_proven": origin.not_proven}
-            for origin in self.origins
-        ]
-        return msgspec.json.encode(
-            {"directory": self.directory, "status": self.status, "exit_code": self.exit_code, "origins": origins}
-        )
+    @property
+    def unanchored(self) -> list[str]:
+        """The origins without the anchor that is required."""
+        return [origin.origin for origin in self.origins if self.anchor_required and not origin.anchored]
+
+    @property
+    def not_proven(self) -> list[str]:
+        """What holds for no origin alone."""
+        if self.listed:
+            return ["that the list of writers was not rolled back together with a whole log, unless it is anchored"]
+        return ["that no other origin's log was removed"]
 
     def lines(self) -> list[str]:
         """The report for people, line by line."""
-        said: list[str] = []
-        for origin in self.origins:
-            said += _origin_lines(origin)
-        if self.anchor_required and self.exit_code == EXIT_INCOMPLETE and self.status == "whole":
-            said.append("INCOMPLETE: an anchor is required, and this log has none")
-        return said
+        from guard.record.telling import lines_of
+
+        return lines_of(self)
+
+    def to_json(self) -> bytes:
+        """One JSON object for programs; ``docs/verify.md`` describes it."""
+        return msgspec.json.encode(
+            {
+                "directory": self.directory,
+                "status": self.status,
+                "exit_code": self.exit_code,
+                "damages": self.damages,
+                "not_proven": self.not_proven,
+                "steps": self.steps,
+                "origins": [_origin_object(origin) for origin in self.origins],
+            }
+        )
 
 
-_HEADLINES: Final[dict[Status, str]] = {"whole": "WHOLE", "torn": "TORN TAIL", "tampered": "TAMPERED"}
-
-
-def _origin_lines(report: OriginReport) -> list[str]:
-    accounts = report.accounts
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(accounts.records.items()))
-    said = [f"{_HEADLINES[report.status]}: {report.origin}, {report.size} records verified ({counts or 'none'})"]
-    said += [f"  {'first bad: ' if number == 0 else ''}{damage}" for number, damage in enumerate(report.damages)]
-    if accounts.contradictions_total > 1:
-        said.append(f"  {accounts.contradictions_total} records contradict those before them in this way")
-    if accounts.unanswered_total:
-        listed = ", ".join(accounts.unanswered[:5])
-        more = " ..." if accounts.unanswered_total > 5 else ""
-        said.append(f"  missing outcomes: {accounts.unanswered_total} allowed decisions have none: {listed}{more}")
-    said += [f"  note: {notice}" for notice in report.notices]
-    said += [f"  proven: {sentence}" for sentence in report.proven]
-    said += [f"  not proven: {sentence}" for sentence in report.not_proven]
-    return said
+def _origin_object(origin: OriginReport) -> dict[str, Any]:
+    return {**msgspec.to_builtins(origin), "proven": origin.proven, "not_proven": origin.not_proven}

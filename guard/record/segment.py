@@ -6,6 +6,7 @@ A segment belongs to one opening of the writer: nothing is ever appended to a se
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -71,8 +72,13 @@ class SegmentWriter:
         self.offset += len(data)
 
     def sync(self) -> None:
-        """Make what was written durable. After an error the file must not be written again."""
+        """Make what was written durable. After an error the file must not be written again.
+
+        A file that was removed takes bytes as ever, and keeps none: that is an error, too.
+        """
         os.fdatasync(self._fd)
+        if os.fstat(self._fd).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the segment was removed", str(self.path))
 
     def close(self) -> None:
         """Release the descriptor."""
@@ -159,16 +165,30 @@ def fsync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` (mode 0600), whole or not at all, and durably: temporary file, rename, fsync."""
+def fsync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, data: bytes, *, durably: bool = True) -> None:
+    """Put ``data`` at ``path`` (mode 0600), whole or not at all, and durably: temporary file, rename, fsync.
+
+    Without ``durably`` other processes see it whole or not at all, too, but a power cut may take it.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        if durably:
+            os.fsync(fd)
     finally:
         os.close(fd)
     temporary.replace(path)
-    fsync_directory(path.parent)
+    if durably:
+        fsync_directory(path.parent)

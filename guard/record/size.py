@@ -1,11 +1,26 @@
-"""The size cap of a record: 65,535 bytes, kept by dropping named parts, never in silence."""
+"""The bytes of a record as they stand in the log: allow-listed, canonical, at most 65,535.
+
+What is taken out to get there is told in the record itself: ``truncated`` and ``dropped``.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from guard.record.canonical import NotCanonical, canonical
+import msgspec
+
+from guard.record.allow import allowed
+from guard.record.canonical import NotCanonical, canonical, encode
+from guard.record.lines import may_hold_large_integer
+from guard.record.schema import AnyRecord, read_record
 from guard.record.segment import MAX_RECORD_BYTES
+
+
+def _refuse_float(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not an integer")
+
+
+_decode: Final = msgspec.json.Decoder(AnyRecord, float_hook=_refuse_float).decode
 
 # What may be dropped, as paths. Who, what, the effect and the identifiers always stay.
 _DROPPABLE: Final[tuple[tuple[str, ...], ...]] = (
@@ -22,7 +37,34 @@ _DROPPABLE: Final[tuple[tuple[str, ...], ...]] = (
     ("who", "roles"),
     ("redactions",),
     ("counters",),
+    ("counterfactual",),
 )
+
+
+def encoded(record: dict[str, Any]) -> bytes:
+    """The line of ``record``, without its newline.
+
+    Fields that the schema does not name are left out, and ``dropped`` says where (``who.*``). Raises ``NotCanonical``
+    for a record that does not fit its schema, or has no canonical form within the bound.
+    """
+    try:
+        # The common case: what the encoder wrote is read back by the schema, without floats, and without a doubt.
+        line = encode(record)
+        if len(line) <= MAX_RECORD_BYTES and line.isascii() and not may_hold_large_integer(line):
+            _decode(line)
+            return line
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        pass  # the checks one by one say what is wrong, or mend it
+    try:
+        line = bounded(record)
+        read_record(line)
+    except NotCanonical:
+        known, lost = allowed(record)
+        if not lost:
+            raise
+        line = bounded({**known, "dropped": lost})
+        read_record(line)
+    return line
 
 
 def bounded(record: dict[str, Any]) -> bytes:
@@ -35,7 +77,7 @@ def bounded(record: dict[str, Any]) -> bytes:
     if len(line) <= MAX_RECORD_BYTES:
         return line
     record = {key: dict(value) if isinstance(value, dict) else value for key, value in record.items()}
-    dropped: set[str] = set()
+    dropped: set[str] = set(record.get("dropped", ()))
     # What only watches goes first: it must not cost the verdict that holds a single part.
     if _without_shadow(record):
         dropped.add("shadow")

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from msgspec import UNSET, UnsetType
 
-from guard.record.schema import AnyRecord, ConfigRecord, DecisionEntry, OpenRecord, OutcomeEntry, Policy
+from guard.record.groups import Policy
+from guard.record.schema import AnyRecord, ConfigRecord, DecisionEntry, OpenRecord, OutcomeEntry
 from guard.record.shadow import ShadowPart
 
 # Another engine learns from its server what it serves, which may change at any time.

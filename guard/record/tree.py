@@ -6,7 +6,7 @@ Verification raises ``ProofInvalid``; it never answers with a boolean that someb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -50,6 +50,18 @@ class CompactRange:
             below >>= 1
         hashes.append(leaf)
         self.size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaves, given by their hashes."""
+        hashes, size = self.hashes, self.size
+        for leaf in leaves:
+            current, below = leaf, size
+            while below & 1:
+                current = sha256(b"\x01" + hashes.pop() + current).digest()
+                below >>= 1
+            hashes.append(current)
+            size += 1
+        self.size = size
 
     def root(self) -> bytes:
         """The root over all leaves so far; of no leaves, SHA-256 of nothing."""

@@ -5,74 +5,46 @@ It lives until the log is closed, whatever fails: a thread that died would leave
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import msgspec
-
-from guard.errors import GuardError, LogUnavailable
+from guard.errors import GuardError, KeyInvalid, LogUnavailable
+from guard.record.anchoring.couriers import Anchoring, AnchorState, close_all
 from guard.record.canonical import NotCanonical
+from guard.record.handover import Answers, Entry, Port
 from guard.record.segment import MAX_BATCH_RECORDS
-from guard.record.writer import Slot, Writer
-from guard.types import DecisionRecord, Receipt
+from guard.record.slot import Slot
+from guard.record.upkeep import Clock, Suppressed
+from guard.record.writer import Writer
+from guard.record.writers import Register
+from guard.telemetry import get_logger
+from guard.types import Receipt
 
-LOSS_WINDOW_MS: Final = 100
-"""Buffered mode: the longest time between a record's acknowledgement and its fdatasync."""
+_log = get_logger("guard.record")
 
-_PUBLISH_SECONDS: Final = 1.0
-_REOPEN_SECONDS: Final = 1.0
-_REOPEN_MAX_SECONDS: Final = 30.0
-
-Waiter: TypeAlias = "asyncio.Future[Receipt]"
-Answers: TypeAlias = "list[tuple[Waiter, Receipt | Exception]]"
 Counters: TypeAlias = Callable[[], Mapping[str, int]]
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A queued record and who waits for it."""
-
-    record: DecisionRecord
-    waiter: Waiter
-    port: Port
-
-
-class Port:
-    """One event loop's side of the log: bounds what it may queue, and takes the answers of a batch in one call."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, queue_records: int) -> None:
-        self.loop = loop
-        self.room = asyncio.Semaphore(queue_records)
-
-    def answer(self, answers: Answers) -> None:
-        """Called from the writer thread."""
-        try:
-            self.loop.call_soon_threadsafe(self._resolve, answers)
-        except RuntimeError:
-            # The loop is closed: nobody waits there any more.
-            return
-
-    def _resolve(self, answers: Answers) -> None:
-        for waiter, answer in answers:
-            self.room.release()
-            if waiter.done():
-                continue
-            if isinstance(answer, Exception):
-                waiter.set_exception(answer)
-            else:
-                waiter.set_result(answer)
 
 
 class Worker:
     """Owns a slot, its writer and the thread that works for them."""
 
     def __init__(
-        self, slot: Slot, writer: Writer, *, strict: bool, heartbeat_seconds: float, counters: Counters | None
+        self,
+        slot: Slot,
+        writer: Writer,
+        *,
+        strict: bool,
+        heartbeat_seconds: float,
+        counters: Counters | None,
+        suppressed: Suppressed,
+        register: Register,
+        anchorings: Sequence[Anchoring] = (),
     ) -> None:
         self.writer = writer
         self.failure: LogUnavailable | None = None
@@ -80,14 +52,19 @@ class Worker:
         self._strict = strict
         self._heartbeat_seconds = heartbeat_seconds
         self._counters = counters
+        self._suppressed = suppressed
+        self._register = register
+        self._anchorings = anchorings
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
-        self._clock = _Clock(heartbeat_seconds)
+        self._clock = Clock(heartbeat_seconds)
         self._appended = 0
         # A daemon: a process that exits without closing the log leaves it as a kill would.
         self._thread = threading.Thread(target=self._run, name=f"guard-log-{slot.origin}", daemon=True)
 
     def start(self) -> None:
         """Begin to work."""
+        for anchoring in self._anchorings:
+            anchoring.start()
         self._thread.start()
 
     def put(self, entry: Entry) -> None:
@@ -108,6 +85,11 @@ class Worker:
         """How long ago the last commit was written: at most a heartbeat while all is well."""
         return time.monotonic() - self._clock.committed_at
 
+    @property
+    def anchors(self) -> tuple[AnchorState, ...]:
+        """How each way out of checkpoints fares."""
+        return tuple(state for anchoring in self._anchorings for state in anchoring.states())
+
     def join(self) -> None:
         """Wait for the thread's end."""
         self._thread.join()
@@ -125,6 +107,8 @@ class Worker:
                     self._upkeep()
             self._close()
         finally:
+            close_all(self._anchorings)
+            self.writer.retire()
             self._slot.release()
 
     def _commit(self, batch: list[Entry]) -> None:
@@ -139,18 +123,16 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - whatever fails here, nobody may wait for ever
                 self._fail(error)
         by_port: dict[Port, Answers] = {}
-        for number, entry in enumerate(batch):
-            answer = self._answer_of(None if answers is None else answers[number])
-            by_port.setdefault(entry.port, []).append((entry.waiter, answer))
+        for entry, answer in zip_longest(batch, answers or ()):
+            told = answer if isinstance(answer, Receipt) else self._refusal(answer)
+            by_port.setdefault(entry.port, []).append((entry.waiter, told))
         for port, resolved in by_port.items():
             port.answer(resolved)
 
-    def _answer_of(self, answer: Receipt | NotCanonical | None) -> Receipt | Exception:
-        if isinstance(answer, Receipt):
-            return answer
-        if answer is None:
+    def _refusal(self, error: NotCanonical | None) -> LogUnavailable:
+        if error is None:
             return again(self.failure)
-        return LogUnavailable(f"the record was refused: {answer}", mend="report this: a record must fit its schema")
+        return LogUnavailable(f"the record was refused: {error}", mend="report this: a record must fit its schema")
 
     def _upkeep(self) -> None:
         """What is due beside the records: sync (buffered), checkpoint file, heartbeat, opening after a failure."""
@@ -160,10 +142,14 @@ class Worker:
                 if now >= clock.reopen_at:
                     self._reopen()
                 return
+            writer.tidy()
             if now >= clock.heartbeat_at:
-                writer.commit([{"kind": "heartbeat", "counters": self._count()}])
+                counters = self._count()
+                writer.commit([*self._suppressed.due(counters), {"kind": "heartbeat", "counters": counters}])
+                self._suppressed.told(counters)
                 clock.heartbeat_at = now + self._heartbeat_seconds
                 clock.committed(synced=True)
+                self._turn_key()
             if now >= clock.sync_at:
                 writer.sync()
                 clock.sync_at = math.inf
@@ -173,21 +159,34 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the thread must live to say why nothing can be recorded
             self._fail(error)
 
+    def _turn_key(self) -> None:
+        """Take up a key that was rotated, or that a new day asks for."""
+        try:
+            self.writer.turn()
+        except KeyInvalid as error:
+            # The key that signs now is in memory: what cannot be read on disk stops the next opening, not this log.
+            _log.warning("the signing key stays, for the next cannot be used", error=str(error))
+
     def _close(self) -> None:
         try:
             if not self.writer.healthy:
                 self._reopen()
-            self.writer.close(self._count())
+            counters = self._count()
+            self.writer.close(counters, self._suppressed.due(counters))
+            self._suppressed.told(counters)
+            self._register.enter("closed", self.writer.checkpoint, self.writer.boot)
         except Exception as error:  # noqa: BLE001 - told by ``SignedLog.stop``
             self._fail(error)
 
     def _reopen(self) -> None:
         self.writer.open()
         self.failure = None
-        self._clock.reopen_delay = _REOPEN_SECONDS
+        self._clock.opened()
 
     def _count(self) -> dict[str, int]:
         own = {"appended": self._appended, "queued": self.queued}
+        for anchoring in self._anchorings:
+            own |= {name: own.get(name, 0) + count for name, count in anchoring.counters().items()}
         try:
             given = {} if self._counters is None else self._counters()
             return {**{ascii(name)[1:-1]: int(count) for name, count in given.items()}, **own}
@@ -207,34 +206,6 @@ class Worker:
                 where=str(self.writer.directory),
                 mend="look at the signer and the disk; the log opens again by itself when they work",
             )
-
-
-class _Clock:
-    """When the writer thread must wake up by itself: values of ``time.monotonic()``, infinity for never."""
-
-    def __init__(self, heartbeat_seconds: float) -> None:
-        self.heartbeat_at = time.monotonic() + heartbeat_seconds
-        self.sync_at = self.publish_at = math.inf
-        self.reopen_at = 0.0
-        self.committed_at = time.monotonic()
-        self.reopen_delay = _REOPEN_SECONDS
-
-    def committed(self, *, synced: bool) -> None:
-        """A batch was written."""
-        now = self.committed_at = time.monotonic()
-        self.publish_at = min(self.publish_at, now + _PUBLISH_SECONDS)
-        self.sync_at = math.inf if synced else min(self.sync_at, now + LOSS_WINDOW_MS / 1000)
-
-    def failed(self) -> None:
-        """Nothing can be written; try again, ever more rarely."""
-        self.sync_at = self.publish_at = math.inf
-        self.reopen_at = time.monotonic() + self.reopen_delay
-        self.reopen_delay = min(self.reopen_delay * 2, _REOPEN_MAX_SECONDS)
-
-    def wait_seconds(self, *, healthy: bool) -> float:
-        """How long the queue may be waited for."""
-        due = min(self.heartbeat_at, self.sync_at, self.publish_at) if healthy else self.reopen_at
-        return max(due - time.monotonic(), 0.0)
 
 
 def _take(queue: SimpleQueue[Entry | None], batch: list[Entry], timeout: float, room: int) -> bool:

@@ -15,6 +15,12 @@ from guard.types import DecisionRecord
 
 _SHOWN: Final = 8
 _WHO: Final = {"user": "The user", "service": "The service", "anonymous": "An anonymous caller"}
+_PARTICIPLE: Final = {"allow": "allowed", "deny": "denied"}
+_COUNTED_BY: Final = {
+    "provider": "as the provider counted them",
+    "estimate": "by estimate",
+    "reserved": "all that were reserved, since nobody could count them",
+}
 _ABORTED: Final = {
     "denied": "The answer was withheld and a denial sent instead.",
     "stopped": "The stream was ended with an error event.",
@@ -40,6 +46,7 @@ def explain(exchange: Exchange) -> list[Section]:
         Section("Who", _who(decision["who"])),
         Section("What", _what(decision)),
         Section("Why", [sentence for why in decision["why"] for sentence in _why(why)]),
+        Section("Otherwise", _otherwise(decision)),
         Section("Would deny", _would_deny(decision, outcome)),
         Section("Candidate", _candidate(decision, outcome)),
         Section("Found", _found(decision["policy_input"])),
@@ -50,74 +57,6 @@ def explain(exchange: Exchange) -> list[Section]:
         Section("Record", _place(decision, outcome)),
     ]
     return [section for section in sections if section.sentences]
-
-
-def explain_reload(record: DecisionRecord) -> list[Section]:
-    """The sections of a ``config`` record."""
-    before, after, error = record["before"], record["after"], record["error"]
-    decides = "goes on deciding" if error else "decided before"
-    sections = [
-        Section("Reload", _reload(error)),
-        Section("Before", [f"{said[:-1]} {decides}." for said in _standing(before)]),
-        Section("After", [] if after is None else _standing(after)),
-        Section("Candidate", _candidates(before, after)),
-        Section("Detectors", _detectors(before, after)),
-        Section("Record", [f"Record {record['seq']} of {record['origin']}, {when(record)}."]),
-    ]
-    return [section for section in sections if section.sentences]
-
-
-def reload_summary(record: DecisionRecord) -> list[str]:
-    """A ``config`` record in a few words."""
-    before, after, error = record["before"], record["after"], record["error"]
-    if error:
-        return ["refused", error["code"], error["where"], f"still {_revision(before)}"]
-    changed = "" if before["config_digest"] == after["config_digest"] else "configuration changed"
-    had, has = _candidate_revision(before), _candidate_revision(after)
-    candidate = "" if had == has else f"candidate {had} -> {has}"
-    return ["applied", f"{_revision(before)} -> {_revision(after)}", candidate, changed]
-
-
-def _reload(error: Mapping[str, Any] | None) -> list[str]:
-    if error is None:
-        return ["A changed configuration, or changed policies, were applied."]
-    place = f" at {error['where']}" if error["where"] else ""
-    return [f"A changed configuration, or changed policies, were refused: {error['code']}{place}."]
-
-
-def _standing(standing: Mapping[str, Any]) -> list[str]:
-    said = [f"Configuration {standing['config_digest'][:16]}."]
-    if (policy := standing["policy"]) is not None:
-        engine = f"{policy['engine']} engine {policy['version']}".rstrip()
-        said.append(f"Policies {_revision(standing)} ({policy['digest'][:16]}) on the {engine}.")
-    return said
-
-
-def _revision(standing: Mapping[str, Any]) -> str:
-    policy = standing["policy"]
-    return str(policy["revision"] or "unknown") if policy else "none"
-
-
-def _candidates(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    """Which policies were in shadow, and which are now."""
-    had, has = _candidate_revision(before), _candidate_revision(before if after is None else after)
-    if had == has:
-        return [] if had == "none" else [f"{had}, in shadow."]
-    return [f"{had} before, {has} from here on, in shadow."]
-
-
-def _candidate_revision(standing: Mapping[str, Any]) -> str:
-    candidate = standing.get("candidate")
-    return str(candidate["revision"]) if candidate else "none"
-
-
-def _detectors(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> list[str]:
-    had = {detector["name"]: detector for detector in before["detectors"]}
-    has = had if after is None else {detector["name"]: detector for detector in after["detectors"]}
-    said = [f"{', '.join(has)}." if has else "None."]
-    said += [f"{name} is new." for name in has if name not in had]
-    said += [f"{name} runs no more." for name in had if name not in has]
-    return said + [f"{name} changed." for name in has if name in had and has[name] != had[name]]
 
 
 def when(record: DecisionRecord) -> str:
@@ -212,7 +151,8 @@ def _found(policy_input: Mapping[str, Any] | None) -> list[str]:
         said.append(f"{more} more kinds of finding.")
     anomaly = policy_input["anomaly"]
     if anomaly["score"]:
-        parts = [f"{feature['name']} ({feature['share'] / 10:.0f} %)" for feature in anomaly["features"][:3]]
+        shares = [(feature["name"], round(feature["share"] / 10)) for feature in anomaly["features"][:3]]
+        parts = [f"{name} ({share} %)" for name, share in shares if share]
         because = f", mostly by {', '.join(parts)}" if parts else ""
         said.append(f"Behaviour scored {anomaly['score'] / 1000:.2f}{because}.")
     return said
@@ -257,7 +197,29 @@ def _answer(decision: DecisionRecord, outcome: DecisionRecord | None) -> list[st
     if outcome["restored"]:
         said.append(f"{outcome['restored']} placeholders were restored.")
     said += [f"Not inspected: {sentence}" for sentence in _not_inspected(outcome["coverage"])]
+    said += _tokens(outcome.get("tokens"))
     return [*said, f"It took {outcome['duration_us'] / 1000:.1f} ms."]
+
+
+def _tokens(tokens: Mapping[str, Any] | None) -> list[str]:
+    """What a call used of a limit."""
+    if not tokens:
+        return []
+    said = f"It counts {tokens['used']} tokens against its limits, {_COUNTED_BY[tokens['source']]}"
+    return [f"{said}; {tokens['reserved']} were reserved before the call."]
+
+
+def _otherwise(decision: DecisionRecord) -> list[str]:
+    """The smallest changes under which another decision would have fallen."""
+    return [
+        f"It would have been {_PARTICIPLE[change['effect']]} if {change['feature']} were {_value(change['to'])}, "
+        f"not {_value(change['from'])}."
+        for change in decision.get("counterfactual", ())
+    ]
+
+
+def _value(value: str | int | bool | None) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _rewritten(counts: Mapping[str, int], where: str) -> list[str]:

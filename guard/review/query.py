@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 import time
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,10 @@ import msgspec
 from guard.errors import GuardError
 from guard.record.segment import list_segments, read_batches
 from guard.record.verify import find_origins
-from guard.review.shadow import differs, rules_in_shadow
+from guard.review.filters import Filter
 from guard.types import DecisionRecord
+
+__all__ = ["LAST", "Exchange", "Filter", "LogReader", "RecordNotFound"]
 
 LAST: Final = "last"
 POLL_SECONDS: Final = 0.2
@@ -30,32 +33,6 @@ class RecordNotFound(GuardError):
     """The log holds no such record, or several that are meant alike."""
 
     code = "record_not_found"
-
-
-class Filter(msgspec.Struct, frozen=True):
-    """Which records are wanted; every condition that is given must hold.
-
-    ``effect`` looks at decisions and at the verdicts of outcomes, ``rule`` also at rules in shadow mode and at those of
-    candidates. ``changed``: something in shadow would have decided otherwise.
-    """
-
-    effect: str | None = None
-    rule: str | None = None
-    kind: str | None = None
-    id_prefix: str = ""
-    changed: bool = False
-
-    def matches(self, record: DecisionRecord) -> bool:
-        """Whether the record is wanted."""
-        if self.kind is not None and record["kind"] != self.kind:
-            return False
-        if self.id_prefix and not _exchange_id(record).startswith(self.id_prefix):
-            return False
-        if self.effect is not None and self.effect not in effects(record):
-            return False
-        if self.changed and not differs(record):
-            return False
-        return self.rule is None or self.rule in rules(record) or self.rule in rules_in_shadow(record)
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -77,12 +54,11 @@ class LogReader:
                 "there is no log here", where=str(directory), mend="name the log's directory with --dir"
             )
 
-    def records(self, wanted: Filter | None = None) -> Iterator[DecisionRecord]:
-        """All records of all origins, oldest first."""
-        streams = [self._origin(origin) for origin in find_origins(self.directory)]
-        for record in heapq.merge(*streams, key=_time):
-            if wanted is None or wanted.matches(record):
-                yield record
+    def records(self, wanted: Filter | None = None, *, newest_first: bool = False) -> Iterator[DecisionRecord]:
+        """The wanted records of all origins, oldest first unless said otherwise. Holds one record of each origin."""
+        lines = _lines_backwards if newest_first else _lines
+        streams = [self._wanted(lines(origin), wanted or Filter()) for origin in find_origins(self.directory)]
+        yield from heapq.merge(*streams, key=_time, reverse=newest_first)
 
     def tail(self, count: int, wanted: Filter | None = None) -> list[DecisionRecord]:
         """The last ``count`` records, oldest first. Reads each origin from its end."""
@@ -138,17 +114,19 @@ class LogReader:
                         yield record
             pause(POLL_SECONDS)
 
-    def _origin(self, origin: Path) -> Iterator[DecisionRecord]:
-        return (record for line in _lines(origin) if (record := self._decode(line)) is not None)
+    def _wanted(self, lines: Iterable[bytes], wanted: Filter) -> Iterator[DecisionRecord]:
+        needles = wanted.needles()
+        for line in lines:
+            # A cheap look at the bytes spares parsing what cannot match.
+            if all(any(needle in line for needle in either) for either in needles):
+                record = self._decode(line)
+                if record is not None and wanted.matches(record):
+                    yield record
 
     def _last(self, origin: Path, count: int, wanted: Filter) -> list[DecisionRecord]:
         found: deque[DecisionRecord] = deque()
         for segment in reversed(list_segments(origin / "seg")):
-            newest: deque[DecisionRecord] = deque(maxlen=count)
-            for line in _committed(segment.path):
-                record = self._decode(line)
-                if record is not None and wanted.matches(record):
-                    newest.append(record)
+            newest = deque(self._wanted(_committed(segment.path), wanted), maxlen=count)
             found.extendleft(reversed(newest))
             if len(found) >= count:
                 break
@@ -158,7 +136,6 @@ class LogReader:
         needle = text.encode()
         for origin in find_origins(self.directory):
             for line in _lines(origin):
-                # A cheap look at the bytes spares parsing what cannot match.
                 if needle in line and (record := self._decode(line)) is not None:
                     yield record
 
@@ -213,25 +190,6 @@ class _Place(msgspec.Struct):
                 yield from batch.records
 
 
-def effects(record: DecisionRecord) -> set[str]:
-    """Every effect that the record tells of."""
-    if record["kind"] == "decision":
-        return {record["decision"]["effect"]}
-    return {verdict["effect"] for verdict in record.get("decisions", ())}
-
-
-def rules(record: DecisionRecord, *, shadow: bool = True) -> list[str]:
-    """The ids of the rules that spoke, enforced ones first, each once; with ``shadow``, those in shadow mode, too."""
-    verdicts = [record, *record.get("decisions", ())]
-    fields = ("why", "would_deny") if shadow else ("why",)
-    named = [why["rule"] for field in fields for verdict in verdicts for why in verdict.get(field, ())]
-    return [rule for rule in dict.fromkeys(named) if rule]
-
-
-def _exchange_id(record: DecisionRecord) -> str:
-    return str(record.get("decision_ref") or record["id"])
-
-
 def _time(record: DecisionRecord) -> int:
     return int(record["ts_us"])
 
@@ -239,6 +197,24 @@ def _time(record: DecisionRecord) -> int:
 def _lines(origin: Path) -> Iterator[bytes]:
     for segment in list_segments(origin / "seg"):
         yield from _committed(segment.path)
+
+
+def _lines_backwards(origin: Path) -> Iterator[bytes]:
+    """The committed lines, newest first. Holds the places of one segment's lines, not the lines."""
+    for segment in reversed(list_segments(origin / "seg")):
+        starts, lengths = array("q"), array("q")
+        for batch in read_batches(segment.path):
+            if batch.commit is None:
+                break
+            at = batch.start
+            for line in batch.records:
+                starts.append(at)
+                lengths.append(len(line))
+                at += len(line) + 1
+        with segment.path.open("rb") as file:
+            for start, length in zip(reversed(starts), reversed(lengths), strict=True):
+                file.seek(start)
+                yield file.read(length)
 
 
 def _committed(path: Path) -> Iterator[bytes]:

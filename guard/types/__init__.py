@@ -16,12 +16,13 @@ from guard.types.decided import (
     Trail,
     Verdict,
 )
-from guard.types.kept import Checkpoint, DecisionRecord, Receipt, RecordLog, Signer
+from guard.types.kept import Checkpoint, CommandHost, DecisionRecord, Receipt, RecordLog, Signer
 from guard.types.read import Content, Coverage, Facts, Incomplete, Named, Operation, Segment, Skipped
 from guard.types.seen import (
     Anomaly,
     BehaviourEvent,
     BehaviourModel,
+    BehaviourOutcome,
     DetectContext,
     Detector,
     DetectorInfo,
@@ -39,7 +40,9 @@ __all__ = [
     "Anomaly",
     "BehaviourEvent",
     "BehaviourModel",
+    "BehaviourOutcome",
     "Checkpoint",
+    "CommandHost",
     "Content",
     "Coverage",
     "Decision",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -58,4 +61,23 @@ class RecordLog(Protocol):
 
     async def stop(self) -> None:
         """Writes what is queued and a ``close`` record."""
+        ...
+
+
+@runtime_checkable
+class CommandHost(Protocol):
+    """What ``guard`` hands to the commands of other packages, as ``typer.Context.obj``."""
+
+    @property
+    def options(self) -> Mapping[str, Mapping[str, Any]]:
+        """``[detectors.options]`` of the configuration in force; empty without one."""
+        ...
+
+    def records(
+        self, directory: Path | None, kinds: Sequence[str], word: str
+    ) -> AbstractContextManager[Iterator[DecisionRecord]]:
+        """The records of these kinds in a log, oldest first, after the log was verified; ``None``: the configuration's.
+
+        The reading is recorded under ``word``. Raises ``GuardError`` for a log that is missing or was tampered with.
+        """
         ...

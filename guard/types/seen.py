@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -27,10 +27,12 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
 
 
 class DetectContext(msgspec.Struct, frozen=True):
-    """What a detector may know beside the text. ``deadline`` is a value of ``time.monotonic()``, in seconds."""
+    """What a detector may know beside the text. ``deadline`` is a value of ``time.monotonic()``, in seconds;
+    ``media_type`` that of the body without parameters, ``""`` where there is none or it is not known."""
 
     stage: Stage
     deadline: float
+    media_type: str = ""
 
 
 class DetectorInfo(msgspec.Struct, frozen=True):
@@ -69,27 +71,62 @@ class Detector(Protocol):
 
 
 class BehaviourEvent(msgspec.Struct, frozen=True):
-    """One request as a behaviour model sees it: a pseudonymous principal, a time, and numbers."""
+    """One request as a behaviour model sees it: a pseudonymous principal, a time, and numbers.
+
+    ``group`` stands for the principal's tenant, ``""`` for none. ``labels`` are what the request used, by kind:
+    ``endpoint``, ``model``, ``agent``, ``network``, ``tools``. Both are keyed pseudonyms or names of the
+    configuration, never raw text.
+    """
 
     principal: str
     time_s: float
     features: Mapping[str, float]
+    group: str = ""
+    labels: Mapping[str, tuple[str, ...]] = {}
+
+
+class BehaviourOutcome(msgspec.Struct, frozen=True):
+    """What came of an event that was let in: ``tokens_out`` of the answer (``None``: unknown), whether it was an
+    ``error`` (a status of 400 or more, or none), and whether it was ``refused`` (withheld or stopped by the policy)."""
+
+    time_s: float
+    tokens_out: float | None = None
+    error: bool = False
+    refused: bool = False
+
+
+Scope = Literal["own", "group", "global"]
+"""Whose past an event was compared with: the principal's own, that of its group, or that of everybody."""
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """One feature's part in an anomaly. ``share`` lies in 0..1; the shares of one anomaly sum to 1 or are all 0."""
+    """One feature's part in an anomaly. ``share`` lies in 0..1; the shares of one anomaly sum to 1 or are all 0.
+
+    ``spread`` is the factor that one standard deviation multiplies ``expected`` by, 0 where it is not known;
+    ``rarity`` is ``-log10`` of how often a value is at least so high: 3 is one in a thousand. ``drift``: not this value
+    but its slow rise over many requests is what is rare.
+    """
 
     name: str
     value: float
     expected: float
     share: float
+    spread: float = 0.0
+    rarity: float = 0.0
+    drift: bool = False
 
 
 class Anomaly(msgspec.Struct, frozen=True):
-    """How unusual an event is for its principal. ``features`` come most unusual first."""
+    """How unusual an event is for its principal. ``features`` come most unusual first.
+
+    ``scope`` says whose past it was compared with, ``None`` where the model does not tell. ``second`` is a second
+    opinion on the whole event in 0..1, ``None`` where none was asked; it has no part in ``score``.
+    """
 
     score: float
     features: tuple[Feature, ...] = ()
+    scope: Scope | None = None
+    second: float | None = None
 
 
 @runtime_checkable
@@ -107,4 +144,28 @@ class BehaviourModel(Protocol):
 
     def learn(self, event: BehaviourEvent, effect: Effect) -> None:
         """Take the event into the baseline. A denied one neither counts nor teaches."""
+        ...
+
+
+@runtime_checkable
+class OutcomeLearner(Protocol):
+    """A ``BehaviourModel`` that also learns from what came of the events that were let in. A model may do without."""
+
+    def settle(self, event: BehaviourEvent, outcome: BehaviourOutcome) -> None:
+        """Take the outcome of an event in. It speaks about the principal's next events."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A ``BehaviourModel`` whose memory survives a restart. A model may do without. Both are called off the event loop,
+    while ``score`` and ``learn`` go on."""
+
+    def dump(self) -> bytes:
+        """All that was learned; free of raw text."""
+        ...
+
+    def restore(self, data: bytes) -> None:
+        """Take the place of what was learned so far. Raises ``ValueError`` for what ``dump`` did not write, or what
+        another version wrote; the memory stays as it is then."""
         ...

@@ -24,7 +24,7 @@ OF_A_REQUEST = (
     "guard.exchange.handling.Buffered",
     "guard.exchange.handling.Passing",
     "guard.exchange.events.BufferedEvents",
-    "guard.exchange.flowing.FlowingEvents",
+    "guard.exchange.events.FlowingEvents",
     "guard.exchange.judge.Judgement",
     "guard.obligations.vault.Vault",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,11 +154,7 @@ def test_the_demo_beside_a_log_that_was_changed(
 ) -> None:
     """It does not go on with a log that does not verify, and says why without a traceback."""
     directory = broken(state, tmp_path).parent
-    (directory / "keys").mkdir(mode=0o700)
-    for key in (state / "keys").iterdir():
-        target = directory / "keys" / key.name
-        target.touch(mode=0o600)
-        target.write_bytes(key.read_bytes())
+    shutil.copytree(state / "keys", directory / "keys")
     assert main(["demo", "--once", "--dir", str(directory)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")

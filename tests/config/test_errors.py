@@ -37,7 +37,7 @@ WRONG = [  # guard.toml; row (and column) in it, what, mend where it is more tha
     (
         '[[routes]]\npath = "/a"\nshape = "openai"\n',
         ":3",
-        'routes[0].shape: must be "auto", "openai.chat", "anthropic.messages" or "generic"',
+        'routes[0].shape: must be "auto", "openai.chat", "openai.responses", "anthropic.messages" or "generic"',
         "did you mean 'openai.chat'?",
     ),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import ssl
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -195,14 +196,22 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def bundle_server(port: int = 0, given: BundleServer | None = None) -> Iterator[BundleServer]:
-    """A server on 127.0.0.1 that lives as long as the block."""
+def bundle_server(
+    port: int = 0, given: BundleServer | None = None, *, certificate: tuple[Path, Path] | None = None
+) -> Iterator[BundleServer]:
+    """A server on 127.0.0.1 that lives as long as the block; with a certificate and its key it speaks TLS."""
     bundles = given or BundleServer()
     bundles.stopping.clear()
     handler = type("Handler", (_Handler,), {"bundles": bundles})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
-    bundles.url = f"http://127.0.0.1:{server.server_address[1]}/policies/bundle.tar.gz"
+    scheme = "http"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "https"
+    bundles.url = f"{scheme}://127.0.0.1:{server.server_address[1]}/policies/bundle.tar.gz"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

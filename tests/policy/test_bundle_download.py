@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from guard.policy.bundles.remote import Remote
 from guard.policy.bundles.remotes import Remotes
 from guard.policy.bundles.store import Archive, Store
 from tests.policy.bundling import BundleServer, archive, bundle_server
+from tests.policy.certificates import Authority
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +68,46 @@ async def test_no_proxy_is_taken_from_the_environment(server: BundleServer, monk
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
     assert (await fetch_once(configured(server))).data == server.data
+
+
+async def test_a_private_authority_is_believed_and_no_other(tmp_path: Path) -> None:
+    """Over TLS the server is known by ``ca_file``; without it, or with another authority, nothing is taken."""
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    with bundle_server(certificate=authority.sign("server")) as server:
+        server.put(archive(), '"1"')
+        assert (await fetch_once(configured(server, ca_file=authority.file))).data == server.data
+        for believed in ({}, {"ca_file": other.file}):
+            with pytest.raises(BundleUnavailable, match="certificate is not trusted"):
+                await fetch_once(configured(server, **believed))
+    assert len(server.requests) == 1
+
+
+async def test_a_full_disk_keeps_the_last_good_bundle_whole(tmp_path: Path) -> None:
+    """What cannot be written leaves what was there before, and nothing half written. In a process whose files may not
+    grow past one kilobyte, as on a disk that is full."""
+    store = Store(tmp_path, BundleConfig(source="https://bundles.example/b.tar.gz"))
+    before = Archive.of(b"good", '"1"')
+    store.write(before)
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from guard.config import BundleConfig\n"
+        "from guard.policy.bundles.store import Archive, Store\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))\n"
+        "store = Store(Path(sys.argv[1]), BundleConfig(source='https://bundles.example/b.tar.gz'))\n"
+        "try:\n"
+        "    store.write(Archive.of(b'x' * 4096, 'new'))\n"
+        "except OSError as error:\n"
+        "    print(error.errno)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    assert int(told) == errno.EFBIG
+    assert store.read() == before
+    assert sorted(path.name for path in store.directory.iterdir()) == ["bundle.tar.gz", "download.json"]
 
 
 def fail(status: int) -> Callable[[BundleServer], None]:

@@ -14,21 +14,26 @@ from pathlib import Path
 
 from guard.errors import LogUnavailable
 from guard.record.log import SignedLog
-from tests.record.logs import KEY, NAME, decision
+from tests.record.logs import KEY, NAME, decision, outcome
 
 
 async def kill_me(directory: Path) -> None:
-    """Eight tasks append; each acknowledged sequence number is a line on stdout."""
+    """Eight tasks append decisions and outcomes; each acknowledged record is a line ``origin seq id`` on stdout."""
     log = SignedLog(directory, name=NAME, signer=KEY.signer, segment_records=64)
     await log.start()
+    assert log.directory is not None
+    origin = log.directory.name
     numbers = count()
 
     async def append() -> None:
         while True:
-            record = decision(next(numbers))
+            record = decision(next(numbers), policy_input=None)
             del record["id"]
             receipt = await log.append(record)
-            sys.stdout.write(f"{receipt.seq} {receipt.id}\n")
+            sys.stdout.write(f"{origin} {receipt.seq} {receipt.id}\n")
+            sys.stdout.flush()
+            receipt = await log.append({**outcome(0, policy_input=None), "decision_ref": receipt.id})
+            sys.stdout.write(f"{origin} {receipt.seq} {receipt.id}\n")
             sys.stdout.flush()
 
     await asyncio.gather(*(append() for _ in range(8)))

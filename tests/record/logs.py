@@ -10,9 +10,11 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guard.keyed import KeyedHash
+from guard.record.boot import BootFacts
 from guard.record.build import Standing, decision_record, outcome_record
 from guard.record.keys import LogKeys
-from guard.record.writer import BootFacts, Slot, Writer
+from guard.record.slot import Slot
+from guard.record.writer import Writer
 from guard.types import Decision, DecisionRecord, EngineInfo, Location, Obligation, Principal, Reason
 
 KEYED = KeyedHash("testkey1", b"k" * 32)
@@ -36,16 +38,16 @@ CARDS = Reason(
 )
 
 
-def document(stage: str = "request", **changes: Any) -> dict[str, Any]:
-    """A policy document as it stands in a record."""
+def document(stage: str = "request", *, keyed: KeyedHash = KEYED, **changes: Any) -> dict[str, Any]:
+    """A policy document as it stands in a record, with what it hides hidden under ``keyed``."""
     made = {
         "version": 1,
         "stage": stage,
         "subject": {
             "type": "user",
-            "id": KEYED.pseudonym("subject", ALICE.id),
+            "id": keyed.pseudonym("subject", ALICE.id),
             "tenant": "acme",
-            "roles": ["dev", KEYED.pseudonym("role", "Alice Smith")],
+            "roles": ["dev", keyed.pseudonym("role", "Alice Smith")],
             "groups": [],
             "authenticated": True,
             "attributes": {},
@@ -85,7 +87,7 @@ def decision(number: int = 0, *, effect: str = "allow", **changes: Any) -> Decis
         "client_ip": "192.0.2.7",
         "method": "POST",
         "route": "/v1/**",
-        "policy_input": document(),
+        "policy_input": document(keyed=changes.get("keyed", KEYED)),
         "decision": Decision(
             stage="request",
             effect="deny" if denied else "allow",
@@ -111,7 +113,7 @@ def outcome(number: int = 0, **changes: Any) -> DecisionRecord:
         "upstream_status": 200,
         "aborted": None,
         "decisions": (Decision(stage="response", effect="allow", engine=ENGINE, duration_us=80),),
-        "policy_input": document("response"),
+        "policy_input": document("response", keyed=changes.get("keyed", KEYED)),
         "redactions": {"PERSON": 1},
         "restored": 1,
         "size_bytes": 512,

@@ -94,6 +94,20 @@ def test_no_raw_identity_enters_a_record() -> None:
     assert entry.who.roles == [KEYED.pseudonym("role", "Head of R+D")]
 
 
+def test_what_the_document_has_hashed_is_the_same_without_it() -> None:
+    """Subject, address and request id are those of the policy input, which are hashed under the same purposes."""
+    arguments = {"client_ip": "192.0.2.7", "request_id": "order for Eve", "principal": ALICE}
+    context = {
+        "client": KEYED.pseudonym("client", "192.0.2.7"),
+        "request_id": KEYED.identifier("request", "order for Eve"),
+    }
+    with_document = decision(policy_input=document(context=context), **arguments)
+    without = decision(policy_input=None, **arguments)
+    for name in ("who", "request_id"):
+        assert with_document[name] == without[name]
+    assert without["who"]["ip"] == context["client"]
+
+
 def test_an_anonymous_caller_has_no_pseudonym() -> None:
     """Nobody is nobody: the word anonymous is not hashed into an identity."""
     entry = as_read(decision(principal=ANONYMOUS, client_ip=None))

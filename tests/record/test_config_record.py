@@ -17,8 +17,8 @@ from guard.record.build import Standing, config_record
 from guard.record.log import LogStatus, SignedLog
 from guard.record.segment import SegmentWriter
 from guard.record.verify import verify
-from guard.review.explain import explain_reload
 from guard.review.query import Filter, LogReader
+from guard.review.reloads import explain_reload
 from guard.types import Decision, DecisionRecord, DetectorInfo, EngineInfo
 from tests.record.logs import ENGINE, KEY, NAME, Opened, decision
 
@@ -200,7 +200,7 @@ async def test_a_reload_is_durable_in_buffered_mode_too(tmp_path: Path, monkeypa
         synced.append(segment.offset)
         sync(segment)
 
-    monkeypatch.setattr("guard.record.worker.LOSS_WINDOW_MS", 3_600_000)
+    monkeypatch.setattr("guard.record.upkeep.LOSS_WINDOW_MS", 3_600_000)
     log = SignedLog(tmp_path, name=NAME, signer=KEY.signer, mode="buffered", standing=lambda: OLD)
     await log.start()
     monkeypatch.setattr(SegmentWriter, "sync", counted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from guard.errors import KeyInvalid
+from guard.record.keyfiles import destroy
 from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, load_keys, load_or_create_keys, load_signing_key
 from guard.record.note import VerifierKey
 
@@ -77,6 +79,70 @@ def test_a_malformed_key_is_refused_and_left_alone(tmp_path: Path, name: str, co
         load_or_create_keys(tmp_path / "keys")
     assert caught.value.where == str(tmp_path / "keys" / name)
     assert (tmp_path / "keys" / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", [SIGNING_KEY, PSEUDONYM_KEY])
+def test_a_link_in_the_place_of_a_key_is_refused(tmp_path: Path, name: str) -> None:
+    """A symbolic link, even to a good key: whoever made it chooses the key."""
+    load_or_create_keys(tmp_path / "keys")
+    (tmp_path / "keys" / name).rename(tmp_path / "moved")
+    (tmp_path / "keys" / name).symlink_to(tmp_path / "moved")
+    with pytest.raises(KeyInvalid, match="symbolic link") as caught:
+        load_or_create_keys(tmp_path / "keys")
+    assert "mode 0600" in caught.value.mend
+    assert (tmp_path / "keys" / name).is_symlink()
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    """A directory or a pipe in the place of a key: refused, and nobody waits for a writer of the pipe."""
+    load_or_create_keys(tmp_path / "keys")
+    for make in (lambda path: path.mkdir(0o700), lambda path: os.mkfifo(path, 0o600)):
+        path = tmp_path / "keys" / SIGNING_KEY
+        path.unlink() if path.is_file() else path.rmdir()
+        make(path)
+        with pytest.raises(KeyInvalid, match="no plain file"):
+            load_or_create_keys(tmp_path / "keys")
+
+
+@pytest.mark.parametrize("name", [SIGNING_KEY, PSEUDONYM_KEY])
+@pytest.mark.parametrize("left", [0, 10, 30, -2])
+def test_a_truncated_key_is_refused_and_left_alone(tmp_path: Path, name: str, left: int) -> None:
+    """Any cut of a key file: an error that names it."""
+    load_or_create_keys(tmp_path / "keys")
+    path = tmp_path / "keys" / name
+    cut = path.read_bytes()[:left]
+    path.write_bytes(cut)
+    with pytest.raises(KeyInvalid) as caught:
+        load_or_create_keys(tmp_path / "keys")
+    assert (caught.value.where, "backup" in caught.value.mend) == (str(path), True)
+    assert path.read_bytes() == cut
+
+
+def test_another_users_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that belongs to somebody else may be replaced by him at any time; root's is taken, as services get them."""
+    load_or_create_keys(tmp_path / "keys")
+    owner = (tmp_path / "keys").stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: owner + 4242)
+    if owner == 0:
+        load_keys(tmp_path / "keys")
+        os.chown(tmp_path / "keys" / SIGNING_KEY, 4243, -1)
+    with pytest.raises(KeyInvalid, match=f"belongs to user {4243 if owner == 0 else owner}") as caught:
+        load_keys(tmp_path / "keys")
+    assert "chown" in caught.value.mend
+
+
+def test_destroying_overwrites_and_removes(tmp_path: Path) -> None:
+    """The blocks behind the last name are overwritten; a file with another name loses only this one."""
+    path, other = tmp_path / "a", tmp_path / "b"
+    path.write_bytes(b"secret" * 10)
+    other.hardlink_to(path)
+    destroy(path)
+    assert (path.exists(), other.read_bytes()) == (False, b"secret" * 10)
+    with other.open("rb") as held:
+        destroy(other)
+        left = held.read()
+    assert (len(left), b"secret" in left, other.exists()) == (60, False, False)
+    destroy(other)
 
 
 def test_a_missing_key_is_an_error_where_none_may_be_made(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -34,11 +33,12 @@ def make(directory: Path, **options: Any) -> SignedLog:
 
 
 def records_of(directory: Path) -> list[dict[str, Any]]:
-    """Every record of the first origin."""
+    """Every record of the first origin that a commit covers."""
     return [
         json.loads(line)
         for segment in list_segments(directory / ORIGIN / "seg")
         for batch in read_batches(segment.path)
+        if batch.commit is not None
         for line in batch.records
     ]
 
@@ -269,17 +269,22 @@ async def test_a_failing_signer_closes_the_log(tmp_path: Path) -> None:
     assert verify(tmp_path).exit_code == 0
 
 
-async def test_a_record_outside_the_schema_is_refused_by_name(tmp_path: Path) -> None:
-    """A caller's slip is its own: the record is refused without its values, the log goes on."""
+async def test_what_lies_outside_the_schema_stays_outside_the_log(tmp_path: Path) -> None:
+    """A caller's slip: unknown fields are left out and said, a record that cannot be is refused without its values, the
+    log's own kinds are its own; the log goes on."""
     log = make(tmp_path)
     await log.start()
+    assert (await log.append({**decision(0), "prompt": "my secret prompt"})).seq == 1
     with pytest.raises(LogUnavailable, match="refused") as caught:
-        await log.append({**decision(0), "prompt": "my secret prompt"})
+        await log.append({**decision(1), "duration_us": "my secret duration"})
     assert "my secret" not in str(caught.value)
-    with pytest.raises(LogUnavailable, match="made by the log itself"):
-        await log.append({"kind": "close", "counters": {}})
-    assert (await log.append(decision(1))).seq == 1
+    for kind in ("close", "suppressed", "writer"):
+        with pytest.raises(LogUnavailable, match="made by the log itself"):
+            await log.append({"kind": kind, "counters": {}})
+    assert (await log.append(decision(2))).seq == 2
     await log.stop()
+    assert records_of(tmp_path)[1]["dropped"] == ["*"]
+    assert b"my secret" not in (tmp_path / ORIGIN / "seg" / "000000.jsonl").read_bytes()
 
 
 async def test_the_log_beats_with_the_counters_it_is_given(tmp_path: Path) -> None:
@@ -291,12 +296,34 @@ async def test_the_log_beats_with_the_counters_it_is_given(tmp_path: Path) -> No
 
     log = make(tmp_path, heartbeat_seconds=0.02, counters=counters)
     await log.start()
-    await asyncio.to_thread(until, lambda: log.checkpoint is not None and log.checkpoint.size >= 4)
+    await asyncio.to_thread(until, lambda: log.checkpoint is not None and log.checkpoint.size >= 5)
     await log.stop()
     beats = [record["counters"] for record in records_of(tmp_path) if record["kind"] == "heartbeat"]
     assert beats[0] == {"excluded_requests": 7, "appended": 0, "queued": 0}
     assert beats[1] == {"counters_failed": 1, "appended": 0, "queued": 0}
     assert beats[2] == {"counters_failed": 1, "appended": 0, "queued": 0}
+
+
+async def test_what_is_counted_instead_of_recorded_is_told_once(tmp_path: Path) -> None:
+    """Requests at excluded routes or shed at the door have no record: ``suppressed`` says how many since the last time,
+    with the heartbeats and before the close; a restart of the log tells none of them twice; other counters are none."""
+    counts = {"excluded_requests": 7, "overloaded": 2, "health_requests": 9, "unrecorded": 0}
+    log = make(tmp_path, heartbeat_seconds=0.02, counters=lambda: dict(counts))
+    await log.start()
+    await asyncio.to_thread(until, lambda: log.checkpoint is not None and log.checkpoint.size >= 4)
+    counts["overloaded"] = 5
+    await log.stop()
+    counts["unrecorded"] = 1
+    await log.start()
+    await log.stop()
+    told = [record for record in records_of(tmp_path) if record["kind"] == "suppressed"]
+    assert [record["counts"] for record in told] == [
+        {"excluded_requests": 7, "overloaded": 2},
+        {"overloaded": 3},
+        {"unrecorded": 1},
+    ]
+    assert [record["since_us"] for record in told] == sorted(record["since_us"] for record in told)
+    assert verify(tmp_path).exit_code == 0
 
 
 async def test_buffered_mode_syncs_within_its_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,32 +383,9 @@ async def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> subprocess.Popen[str]:
-    """The writer process of these tests."""
+    """A process that writes a log of its own."""
     command = [sys.executable, "-m", "tests.record.killed_writer", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
-
-def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """SIGKILL under load, five times on one log: it verifies or has a torn tail by name, the next start recovers, and
-    every acknowledged record is there."""
-    acknowledged: dict[int, str] = {}
-    for wanted in (1, 40, 90, 33, 150):
-        with run(str(tmp_path)) as process:
-            assert process.stdout is not None
-            for _ in range(wanted):
-                seq, record_id = process.stdout.readline().split()
-                acknowledged[int(seq)] = record_id
-            process.send_signal(signal.SIGKILL)
-            rest = process.stdout.read()
-        for line in rest.splitlines():
-            if len(line.split()) == 2 and len(line.split()[1]) == 36:
-                acknowledged[int(line.split()[0])] = line.split()[1]
-        report = verify(tmp_path)
-        assert report.status in {"whole", "torn"}, report.lines()
-        assert len(report.origins) == 1
-        standing = {record["seq"]: record["id"] for record in records_of(tmp_path)}
-        assert {seq: standing.get(seq) for seq in acknowledged} == acknowledged
-    assert len(acknowledged) >= 314
 
 
 def test_a_file_size_limit_closes_the_log_and_lifting_it_opens_it_again(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from guard.cli import log as cli
-from guard.cli import main
+from guard.cli import log_verify, main
+from guard.record.build import Change, Spent
 from guard.review.explain import explain
 from guard.review.query import Exchange, Filter, LogReader, RecordNotFound
 from guard.types import ANONYMOUS, Decision
 from tests.record.logs import CARDS, ENGINE, Opened, decision, document, outcome, twelve_records
 
+NOT_RECORDED = "note:  this reading is not recorded: the keys beside the log cannot be read\n"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -162,6 +163,24 @@ def test_an_allowed_request_is_explained_with_its_answer(tmp_path: Path) -> None
     )
 
 
+def test_tokens_are_told_with_who_counted_them(tmp_path: Path) -> None:
+    """What a call counts against its limits, what was reserved, and by whom it was counted."""
+    spent = Spent(reserved=500, used=120, source="provider")
+    text = find(tmp_path, decision(0), outcome(0, spent=spent))["Answer"]
+    assert "It counts 120 tokens against its limits, as the provider counted them; 500 were reserved before" in text
+    text = find(tmp_path / "b", decision(0), outcome(0, spent=Spent(500, 500, "reserved")))["Answer"]
+    assert "500 tokens against its limits, all that were reserved, since nobody could count them;" in text
+    assert "tokens" not in find(tmp_path / "c", decision(0), outcome(0))["Answer"]
+
+
+def test_what_would_have_changed_the_decision_is_told(tmp_path: Path) -> None:
+    """A counterfactual that was recorded, in a sentence."""
+    changes = (Change("input.anomaly.score", 870, 599, "allow"),)
+    text = find(tmp_path, decision(1, effect="deny", changes=changes))
+    assert text["Otherwise"] == "It would have been allowed if input.anomaly.score were 599, not 870."
+    assert "Otherwise" not in find(tmp_path / "b", decision(1, effect="deny"))
+
+
 def test_a_missing_outcome_is_said(tmp_path: Path) -> None:
     """An allowed request without outcome is not passed over."""
     assert find(tmp_path, decision(0))["Answer"].startswith("No outcome is recorded")
@@ -228,7 +247,7 @@ def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, 
 def test_tail_prints_a_line_for_each_record(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Plain text where no terminal is; JSON lines for programs."""
     code, out, err = run("tail", "--dir", str(log), "-n", "3", capsys=capsys)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, NOT_RECORDED)
     lines = out.splitlines()
     assert len(lines) == 3
     assert "deny" in lines[1]
@@ -270,7 +289,7 @@ def test_verify_has_its_documented_exit_codes(log: Path, tmp_path: Path, capsys:
     report = json.loads(out)
     assert (code, report["status"], report["exit_code"]) == (1, "tampered", 1)
     assert report["origins"][0]["damages"][0]["seq"] == 3
-    assert cli.print_verification(log) == 1
+    assert log_verify.print_verification(log) == 1
 
 
 def test_the_directory_comes_from_the_configuration(
@@ -299,7 +318,7 @@ def test_unreadable_lines_are_warned_of(log: Path, capsys: pytest.CaptureFixture
     segment = log / "policy-guard-0" / "seg" / "000001.jsonl"
     segment.write_bytes(segment.read_bytes().replace(b'"kind":"close"', b'"kind":"close', 1))
     code, _, err = run("tail", "--dir", str(log), capsys=capsys)
-    assert (code, err) == (0, "warning: 1 lines are no records; run: guard log verify\n")
+    assert (code, err) == (0, NOT_RECORDED + "warning: 1 lines are no records; run: guard log verify\n")
 
 
 def test_following_prints_records_of_another_process(log: Path) -> None:

@@ -19,8 +19,9 @@ from guard.record.canonical import canonical
 from guard.record.shadow import MAX_LISTED, ShadowPart, shadow
 from guard.record.size import bounded
 from guard.record.verify import verify
-from guard.review.explain import explain, explain_reload
+from guard.review.explain import explain
 from guard.review.query import Filter, LogReader
+from guard.review.reloads import explain_reload
 from guard.review.shadow import summarised
 from guard.types import Decision, DecisionRecord, Effect, EngineInfo, Location, Obligation, Reason, Shadow, Stage
 from tests.record.logs import CARDS, ENGINE, Opened, decision, document, outcome

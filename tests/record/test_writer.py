@@ -100,13 +100,26 @@ def test_a_record_without_canonical_form_or_schema_is_left_out(tmp_path: Path) -
             [
                 decision(0, policy_input={**decision(0)["policy_input"], "score": 0.5}),
                 decision(1),
-                {**decision(2), "prompt": "raw text"},
+                {**decision(2), "why": None},
                 {"kind": "diary"},
             ]
         )
     assert [type(answer) for answer in answers] == [NotCanonical, Receipt, NotCanonical, NotCanonical]
     assert answers[1] == Receipt(1, decision(1)["id"])
-    assert "raw text" not in str(answers)
+    assert verify(tmp_path).exit_code == 0
+
+
+def test_a_field_that_the_schema_does_not_name_is_left_out(tmp_path: Path) -> None:
+    """Masking fails closed: unknown fields never reach the log, nor do their names; the record says where they were."""
+    strange = {**decision(1), "raw text": "raw text", "who": {**decision(1)["who"], "name": "raw text"}}
+    strange["why"] = [{**decision(1, effect="deny")["why"][0], "prompt": "raw text"}]
+    with Opened(tmp_path) as opened:
+        answers = opened.writer.commit([strange])
+    assert answers == [Receipt(1, decision(1)["id"])]
+    line = lines_of(opened.slot.path)[1]
+    assert b"raw text" not in line
+    assert json.loads(line)["dropped"] == ["*", "who.*", "why.*"]
+    assert "truncated" not in json.loads(line)
     assert verify(tmp_path).exit_code == 0
 
 

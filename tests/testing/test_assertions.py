@@ -145,12 +145,13 @@ async def test_whole_log_verifies_by_either_directory(state: Path) -> None:
     kinds = [record["kind"] for record in read_records(state)]
     assert (kinds[0], kinds[-1]) == ("open", "close")
     assert [record["kind"] for record in read_records(state / "log", "close")] == ["close"]
+    assert [record["event"] for record in read_records(state / "log", "writer")] == ["opened", "closed"]
 
 
 @pytest.mark.anyio
 async def test_changed_byte_fails_with_the_first_bad_record(state: Path) -> None:
     """One changed byte fails, and the message is the report of ``guard log verify``."""
-    (segment,) = (state / "log").glob("*/seg/*.jsonl")
+    (segment,) = (state / "log").glob("*-0/seg/*.jsonl")
     data = segment.read_bytes()
     segment.write_bytes(data.replace(b'"kind":"open"', b'"kind":"0pen"'))
     with pytest.raises(AssertionError, match=r"TAMPERED.*\n.*first bad: record 0"):
@@ -160,7 +161,7 @@ async def test_changed_byte_fails_with_the_first_bad_record(state: Path) -> None
 @pytest.mark.anyio
 async def test_line_that_is_no_record_is_not_skipped(state: Path) -> None:
     """A test that reads a damaged log fails instead of counting fewer decisions."""
-    (segment,) = (state / "log").glob("*/seg/*.jsonl")
+    (segment,) = (state / "log").glob("*-0/seg/*.jsonl")
     segment.write_bytes(segment.read_bytes().replace(b'"kind":"open"', b'"kind":"open', 1))
     with pytest.raises(AssertionError, match="1 lines are no records"):
         read_records(state)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from guard.cli.checking.anchors import check_anchors
 from guard.cli.checking.keys import Keys
 from guard.config import GuardConfig
-from guard.errors import GuardError
+from guard.errors import GuardError, KeyInvalid
 from guard.identity import Authenticator
 from guard.identity.jwks import FileSource
 from guard.policy.remarks import Remark
-from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, load_keys
+from guard.record.deployment import read_notes
+from guard.record.keyfiles import read_private
+from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, load_keys, load_pseudonym_key
+from guard.record.signers.elsewhere import public_key_of
+from guard.starting import elsewhere
 
 _KEY_SET = "write the issuer's JWK Set there"
 
@@ -23,6 +29,7 @@ def check_configuration(config: GuardConfig, keys: Keys) -> Iterator[Remark]:
     yield from _limits(config, keys)
     yield from _identity(config, keys)
     yield from _opa_files(config, keys)
+    yield from check_anchors(config, keys)
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------
@@ -127,10 +134,25 @@ def _no_certificates(path: Path) -> str:
     return ""
 
 
-def check_keys(directory: Path) -> Iterator[Remark]:
-    """The keys of the log, if there are any yet: one that the start would refuse."""
-    if any((directory / name).exists() for name in (SIGNING_KEY, PSEUDONYM_KEY)):
-        try:
+def check_keys(config: GuardConfig) -> Iterator[Remark]:
+    """The keys of the log, if there are any yet: one that the start would refuse. Asks no token and no service."""
+    directory, signer = config.state_directory / "keys", config.record.signer
+    try:
+        if signer.public_key:
+            public_key_of(signer.public_key, "record.signer.public_key")
+        if signer.command and shutil.which(signer.command[0]) is None:
+            mend = "correct record.signer.command, or make it executable"
+            raise KeyInvalid("the signer is no command of this machine", where=signer.command[0], mend=mend)
+        if signer.module is not None and not signer.module.is_file():
+            mend = "correct record.signer.module: the path of the vendor's library"
+            raise KeyInvalid("the module of the token is no file", where=str(signer.module), mend=mend)
+        if signer.pin_file is not None:
+            read_private(signer.pin_file)
+        if elsewhere(config):
+            if (directory / PSEUDONYM_KEY).exists():
+                load_pseudonym_key(directory / PSEUDONYM_KEY)
+        elif any((directory / name).exists() for name in (SIGNING_KEY, PSEUDONYM_KEY)):
             load_keys(directory)
-        except GuardError as error:
-            yield _of(error)
+        read_notes(directory)
+    except GuardError as error:
+        yield _of(error)

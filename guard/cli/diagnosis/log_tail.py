@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from guard.record.canonical import NotCanonical
-from guard.record.note import NoteInvalid, VerifierKey, open_note, parse_checkpoint
+from guard.record.epochs import Epochs
+from guard.record.history import first_key, read_epochs
+from guard.record.note import NoteInvalid, VerifierKey, open_note, parse_checkpoint, split_note
 from guard.record.schema import AnyRecord, read_record
 from guard.record.segment import COMMIT_PREFIX, commit_note, list_segments
 
@@ -25,7 +27,8 @@ class TailBad(Exception):
 
 
 class Tail(msgspec.Struct, frozen=True):
-    """The end of one origin's log: ``size`` records up to the last commit, ``torn`` bytes after it."""
+    """The end of one origin's log: ``size`` records up to the last commit, ``torn`` bytes after it; ``key`` signs
+    what follows."""
 
     origin: str
     key: VerifierKey
@@ -40,7 +43,7 @@ def read_tail(directory: Path) -> Tail:
 
     Raises ``TailBad`` or ``OSError``.
     """
-    key = _key(directory / "log.vkey")
+    epochs = _epochs(directory)
     in_use = _in_use(directory / "lock")
     segments = list_segments(directory / "seg")
     records: list[bytes] = []
@@ -55,22 +58,32 @@ def read_tail(directory: Path) -> Tail:
     newest = None
     if note:
         try:
-            checkpoint = parse_checkpoint(open_note(note, key))
+            checkpoint = parse_checkpoint(_opened(note, epochs))
             newest = _chained(records)
         except (NoteInvalid, NotCanonical) as error:
             raise TailBad(f"the last commit does not verify: {error}") from None
         size = checkpoint.size
         if newest is not None and newest.seq != size - 1:
             raise TailBad(f"the last commit covers {size} records, and the one before it calls itself {newest.seq}")
-    _hold_against_checkpoint(directory / "checkpoint", key, size)
-    return Tail(directory.name, key, size, newest, torn, in_use)
+    _hold_against_checkpoint(directory / "checkpoint", epochs, size)
+    return Tail(directory.name, epochs.key, size, newest, torn, in_use)
 
 
-def _key(path: Path) -> VerifierKey:
+def _epochs(directory: Path) -> Epochs:
     try:
-        return VerifierKey.parse(path.read_bytes()[:_MAX_NOTE].decode().rstrip("\n"))
+        first_key(directory)
     except ValueError as error:
         raise TailBad(f"log.vkey does not read: {error}") from None
+    try:
+        return read_epochs(directory)
+    except ValueError as error:
+        raise TailBad(f"the key records do not hold: {error}") from None
+
+
+def _opened(note: str, epochs: Epochs, *, cosigned: bool = False) -> str:
+    """The text of a checkpoint under the key of its size. Raises ``NoteInvalid``."""
+    size = parse_checkpoint(split_note(note)[0]).size
+    return open_note(note, epochs.key_at(size), cosigned=cosigned)
 
 
 def _last_batch(path: Path) -> tuple[list[bytes], str, int]:
@@ -111,10 +124,10 @@ def _chained(lines: list[bytes]) -> AnyRecord | None:
     return newest
 
 
-def _hold_against_checkpoint(path: Path, key: VerifierKey, size: int) -> None:
+def _hold_against_checkpoint(path: Path, epochs: Epochs, size: int) -> None:
     try:
         note = path.read_bytes()[:_MAX_NOTE].decode()
-        stated = parse_checkpoint(open_note(note, key, cosigned=True))
+        stated = parse_checkpoint(_opened(note, epochs, cosigned=True))
     except FileNotFoundError:
         return
     except ValueError as error:

@@ -15,10 +15,12 @@ from typing import Final
 from guard.cli.diagnosis.check import Check, of_error
 from guard.cli.diagnosis.host import durable, file_system, kernel_clock, synchronised
 from guard.cli.diagnosis.log_tail import Tail, TailBad, read_tail
-from guard.errors import KeyInvalid
-from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, LogKeys, load_keys
-from guard.record.note import VerifierKey
+from guard.config import GuardConfig
+from guard.errors import KeyInvalid, LogUnavailable
+from guard.record.deployment import DeploymentKeys
+from guard.record.keys import PSEUDONYM_KEY, SIGNING_KEY, load_pseudonym_key
 from guard.record.verify import find_origins
+from guard.starting import deployment_keys, elsewhere
 
 _MIB: Final = 2**20
 LITTLE_BYTES: Final = 64 * _MIB
@@ -31,8 +33,8 @@ _DAY_US: Final = 86_400_000_000
 _EARLIEST_US: Final = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 
 
-def check_state(directory: Path) -> Iterator[Check]:
-    """Everything below ``state_directory``."""
+def check_state(directory: Path, config: GuardConfig | None = None) -> Iterator[Check]:
+    """Everything below ``state_directory``. ``config`` says where the signing key is, if not in a file there."""
     base = _nearest(directory)
     usable = _usable(directory, base)
     yield usable
@@ -41,7 +43,8 @@ def check_state(directory: Path) -> Iterator[Check]:
     if usable.verdict == "problem":
         return
     origins = find_origins(directory / "log")
-    keys, checks = _keys(directory / "keys", begun=bool(origins))
+    away = config if config is not None and elsewhere(config) else None
+    keys, checks = _keys(directory / "keys", away, begun=bool(origins))
     yield from checks
     tails = []
     for origin in origins:
@@ -101,9 +104,9 @@ def _room(base: Path) -> Check:
     return Check(name, "ok", free, where)
 
 
-def _keys(directory: Path, *, begun: bool) -> tuple[LogKeys | None, list[Check]]:
+def _keys(directory: Path, away: GuardConfig | None, *, begun: bool) -> tuple[DeploymentKeys | None, list[Check]]:
     name = "keys"
-    files = [directory / SIGNING_KEY, directory / PSEUDONYM_KEY]
+    files = [directory / PSEUDONYM_KEY] if away else [directory / SIGNING_KEY, directory / PSEUDONYM_KEY]
     there = [path for path in files if path.exists()]
     if not there and not begun:
         return None, [Check(name, "ok", "none yet; the first start makes them, for its owner only", str(directory))]
@@ -117,8 +120,10 @@ def _keys(directory: Path, *, begun: bool) -> tuple[LogKeys | None, list[Check]]
         mend = f"chmod 700 {directory}, and consider its keys known"
         return None, [Check(name, "problem", f"the directory is open to others ({mode:04o})", str(directory), mend)]
     try:
-        keys = load_keys(directory)
-    except KeyInvalid as error:
+        load_pseudonym_key(directory / PSEUDONYM_KEY)
+        keys = deployment_keys(away) if away else DeploymentKeys(directory)
+        keys.present()
+    except (KeyInvalid, LogUnavailable) as error:
         return None, [of_error(name, error)]
     checks = [Check(name, "ok", "whole, and for their owner only", str(directory))]
     for path in files:
@@ -128,7 +133,7 @@ def _keys(directory: Path, *, begun: bool) -> tuple[LogKeys | None, list[Check]]
     return keys, checks
 
 
-def _log(origin: Path, keys: LogKeys | None) -> tuple[Tail | None, Check]:
+def _log(origin: Path, keys: DeploymentKeys | None) -> tuple[Tail | None, Check]:
     name, where = "log", str(origin)
     try:
         tail = read_tail(origin)
@@ -137,8 +142,8 @@ def _log(origin: Path, keys: LogKeys | None) -> tuple[Tail | None, Check]:
         return None, Check(name, "problem", str(error), where, mend)
     except OSError as error:
         return None, Check(name, "problem", f"it cannot be read: {error.strerror}", where, "check its permissions")
-    if keys is not None and VerifierKey.of(keys.signer(tail.origin)) != tail.key:
-        what = "it was signed with another key than the one in the key directory, and cannot be continued"
+    if keys is not None and not keys.holds(tail.origin, tail.key.public_key):
+        what = "it was signed with another key than those in the key directory, and cannot be continued"
         return tail, Check(name, "problem", what, where, "restore that key, or set another record.name")
     used = "; a process writes it now" if tail.in_use else ""
     if tail.torn and not tail.in_use:

@@ -1,0 +1,70 @@
+"""The files of logs' keys, read again when they change: a log that rotates its key, or a new one, needs no restart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from guard.errors import ConfigError, GuardError
+from guard.record.note import VerifierKey
+from guard.telemetry import get_logger
+
+_log = get_logger("guard.witness")
+_MAX_BYTES: Final = 1 << 20
+_MEND: Final = "one vkey a line, as in log.vkey"
+
+
+def read_keys(path: Path) -> list[VerifierKey]:
+    """The verifier keys in a file, one vkey a line; ``#`` begins a comment line. Raises ``ConfigError``."""
+    try:
+        with path.open("rb") as file:
+            lines = [line.strip() for line in file.read(_MAX_BYTES).decode().splitlines()]
+        keys = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the keys of the logs do not read: {error}", where=str(path), mend=_MEND) from None
+    if not keys:
+        raise ConfigError("the file names no log", where=str(path), mend=_MEND)
+    return keys
+
+
+class Keyring:
+    """The keys in some files, and the change of them. Files that do not read leave the keys as they were."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises ``ConfigError``."""
+        self._paths = paths
+        self._stamp = self._look()
+        self._gate = threading.Lock()
+        self.keys = self._read()
+
+    def refresh(self, learn: Callable[[Iterable[VerifierKey]], None]) -> None:
+        """Look whether a file changed since the last look, and if so tell ``learn`` the keys there are now."""
+        with self._gate:
+            stamp = self._look()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                keys = self._read()
+                learn(keys)
+            except (GuardError, OSError) as error:
+                _log.error("the keys of the logs changed and were not taken", error=str(error))
+                return
+            self.keys = keys
+            _log.info("the keys of the logs changed", count=len(keys))
+
+    def _read(self) -> list[VerifierKey]:
+        return list(dict.fromkeys(key for path in self._paths for key in read_keys(path)))
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in self._paths]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns

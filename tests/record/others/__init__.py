@@ -1,0 +1,1 @@
+"""Our log, checked by programs that we did not write."""
