@@ -180,6 +180,7 @@ def test_any_chunking_of_a_buffered_answer_gives_the_same_bytes(size: int) -> No
     st.lists(st.integers(0, 330), max_size=8),
     st.sampled_from([b"application/json", b"text/plain", b"text/html", b"", b"application/x-ndjson"]),
 )
+@pytest.mark.slow
 def test_a_denied_answer_never_leaks_its_beginning(beginning: bytes, cuts: list[int], media_type: bytes) -> None:
     """For any chunking of any buffered answer with a secret at its end: not one byte of its body, not one of its
     headers."""

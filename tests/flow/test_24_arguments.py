@@ -65,7 +65,7 @@ def inner(value: Any) -> Any:
     return {key: inner(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     value=st.dictionaries(st.sampled_from(["a", "to", "jane@corp.com"]), VALUES, max_size=3),
     ascii_only=st.booleans(),

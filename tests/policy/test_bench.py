@@ -56,6 +56,7 @@ def test_bench_tells_times_and_steps(policy: Path) -> None:
         program.eval("data.p.x", given, max_steps=told["steps"] - 1)
 
 
+@pytest.mark.slow
 def test_bench_beside_opa(policy: Path) -> None:
     """The same figures of opa's own query timer, under its version."""
     require("opa")

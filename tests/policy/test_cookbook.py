@@ -211,6 +211,7 @@ def tried(modules: Sequence[str], own: Path, config: GuardConfig) -> int:
     return len(report.results)
 
 
+@pytest.mark.slow
 async def test_a_rule_in_shadow_tells_and_lets_in(tmp_path: Path) -> None:
     """The first addition of each page that names modes: what was denied is let in and stands in the record."""
     shown = 0

@@ -31,6 +31,7 @@ def guard(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_a_server_before_and_after_a_push(tmp_path: Path) -> None:
     """First it knows no entrypoint: 1. Then it decides by the local policies: 0. A renamed file leaves nothing."""
     (tmp_path / "guard.toml").write_text('[policy]\ndirectories = ["own"]\n')

@@ -99,6 +99,7 @@ def test_every_changed_byte_is_found_and_its_record_named(log: Path, mask: int) 
     assert flip_and_check(log, step=1, mask=mask) == sum(file.stat().st_size for file in files_of(log))
 
 
+@pytest.mark.slow
 def test_every_cut_of_the_last_batch_is_torn_or_tampered(tmp_path: Path) -> None:
     """A log killed while writing: cut anywhere in its last batch it is a torn tail, and the rest verifies."""
     opened = Opened(tmp_path / "log")
