@@ -14,13 +14,17 @@ _LISTED: Final = 5
 def lines_of(report: Report) -> list[str]:
     """The whole report."""
     said: list[str] = []
+    everywhere = _everywhere(report) if len(report.origins) > 1 else frozenset()
     for origin in report.origins:
-        said += _origin_lines(origin)
+        said += [line for line in _origin_lines(origin) if line not in everywhere]
     said += [_step_line(step) for step in report.steps]
     if report.damages:
         said.append(f"TAMPERED: {report.directory}")
         said += [f"  {damage}" for damage in report.damages]
     said += [f"  not proven: {sentence}" for sentence in report.not_proven]
+    if everywhere:
+        said.append("of every origin:")
+        said += [line for line in _doubts(report.origins[0]) if line in everywhere]
     if report.unanchored and report.status == "whole":
         names = ", ".join(report.unanchored)
         said.append(f"INCOMPLETE: an anchor is required, and there is none for {names}")
@@ -43,11 +47,24 @@ def _origin_lines(report: OriginReport) -> list[str]:
     for evidence in report.evidence:
         said.append(f"  evidence: {evidence.what}")
         said += [f"    | {line}" for note in evidence.notes for line in note.splitlines()]
-    if not report.anchored:
-        said.append("  warning: no anchor from outside was held against this log (--anchor FILE)")
+    warnings, doubts = _warnings(report), _doubts(report)
+    said += warnings
     said += [f"  proven: {sentence}" for sentence in report.proven]
-    said += [f"  not proven: {sentence}" for sentence in report.not_proven]
+    said += [line for line in doubts if line not in warnings]
     return said
+
+
+def _warnings(report: OriginReport) -> list[str]:
+    return [] if report.anchored else ["  warning: no anchor from outside was held against this log (--anchor FILE)"]
+
+
+def _doubts(report: OriginReport) -> list[str]:
+    return [*_warnings(report), *(f"  not proven: {sentence}" for sentence in report.not_proven)]
+
+
+def _everywhere(report: Report) -> frozenset[str]:
+    """What would be said in the same words of every origin: it is said once."""
+    return frozenset.intersection(*(frozenset(_doubts(origin)) for origin in report.origins))
 
 
 def _step_line(step: Step) -> str:
