@@ -51,12 +51,18 @@ wheel: $(READY) ## dist/*.whl and the source distribution
 lock: $(READY) ## requirements/lock.txt from pyproject.toml (UPGRADE=1: newest versions)
 	@sh requirements/lock.sh $(if $(UPGRADE),--upgrade)
 
+federated: $(READY) ## .venv-federated, for python -m benchmarks.federation --gateways 10
+	@sh requirements/federated.sh
+
+lock-federated: $(READY) ## requirements/federated.txt (UPGRADE=1: newest versions)
+	@sh requirements/federated-lock.sh $(if $(UPGRADE),--upgrade)
+
 clean: ## remove what was built, keep .venv
 	@rm -rf build dist demo-log .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
-	@find . -name .venv -prune -o -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	@rm -rf .venv .ci/bin
+	@rm -rf .venv .venv-federated .ci/bin
 
 # A virtual environment whose Python has gone is made again, whatever its stamp says.
 $(READY): requirements/lock.txt pyproject.toml $(if $(wildcard $(PY)),,gone)
@@ -65,5 +71,5 @@ $(READY): requirements/lock.txt pyproject.toml $(if $(wildcard $(PY)),,gone)
 # For scripts that need the environment and nothing more.
 .venv: $(READY)
 
-.PHONY: help demo test test-all lint format types imports check docs wheel lock clean distclean gone .venv
+.PHONY: help demo test test-all lint format types imports check docs wheel lock federated lock-federated clean distclean gone .venv
 gone:

@@ -1,15 +1,14 @@
-"""``guard model``: what the installed detectors and behaviour models are. Reached through ``guard.commands``."""
+"""``guard model``: the models behind detectors, made, judged, kept and watched. Reached through ``guard.commands``.
+
+Exit codes: 0 done; 1 failed or refused; 3 usage.
+"""
 
 from __future__ import annotations
 
-import json
-from importlib.metadata import entry_points
-from typing import Annotated, Any
-
 import typer
 
-from guard.errors import GuardError
-from guard.types import BehaviourModel, Detector
+from detectors.federation import commands as federation
+from detectors.models import command_evaluate, command_keep, command_show, command_train
 
 app = typer.Typer(help="Detectors and the models behind them.", no_args_is_help=True)
 
@@ -19,30 +18,10 @@ def _group() -> None:
     """Detectors and the models behind them."""
 
 
-@app.command()
-def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Name, version, digest and entity types of every installed detector and behaviour model."""
-    rows = [_row(point.name, point.load()) for point in sorted(entry_points(group="guard.detectors"))]
-    if as_json:
-        typer.echo(json.dumps({"detectors": rows}))
-        return
-    for row in rows:
-        typer.echo(f"{row['name']}: {row['kind']}, version {row['version']}, digest {row['digest'][:16]}")
-        if row["entities"]:
-            typer.echo("  " + ", ".join(row["entities"]))
-
-
-def _row(name: str, factory: Any) -> dict[str, Any]:
-    try:
-        instance = factory()
-    except GuardError as error:
-        return {"name": name, "kind": f"not usable ({error})", "version": "-", "digest": "-", "entities": []}
-    kind = "behaviour model" if isinstance(instance, BehaviourModel) else "detector"
-    entities = sorted(instance.entities) if isinstance(instance, Detector) else []
-    return {
-        "name": name,
-        "kind": kind,
-        "version": instance.info.version,
-        "digest": instance.info.digest,
-        "entities": entities,
-    }
+app.command("show")(command_show.show)
+app.add_typer(command_train.app, name="train")
+app.command("evaluate")(command_evaluate.evaluate)
+app.command("calibrate")(command_evaluate.calibrate)
+app.command("promote")(command_keep.promote)
+app.command("rollback")(command_keep.rollback)
+federation.register(app)

@@ -20,13 +20,13 @@ from guard.policy.candidate import MAX_STEPS, Candidate, as_candidate, candidate
 from guard.policy.provided import check_provided
 from guard.record.build import Standing
 from guard.telemetry import get_logger
-from guard.types import BehaviourModel, Detector, PolicyEngine
+from guard.types import BehaviourModel, Detector, IntentModel, PolicyEngine
 
 _log = get_logger("guard.generation")
 
 DETECTOR_GROUP: Final = "guard.detectors"
 # Whose extra brings what a detector of ours needs.
-_EXTRAS: Final = {"pii": "pii", "forest": "ml"}
+_EXTRAS: Final = {"pii": "pii", "forest": "ml", "intent": "ml"}
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -42,6 +42,7 @@ class Generation(msgspec.Struct, frozen=True):
     engine: PolicyEngine
     candidate: Candidate | None = None
     left_out: GuardError | None = None
+    intent: IntentModel | None = None
 
     @property
     def revision(self) -> str:
@@ -51,7 +52,7 @@ class Generation(msgspec.Struct, frozen=True):
     @property
     def standing(self) -> Standing:
         """How it stands in ``open`` and ``config`` records, and in health: engines may learn what they serve."""
-        models = () if self.behaviour is None else (self.behaviour,)
+        models = [model for model in (self.behaviour, self.intent) if model is not None]
         return Standing(
             config_digest(self.config),
             self.engine.info,
@@ -68,6 +69,7 @@ class Given(msgspec.Struct, frozen=True):
     detectors: bool
     behaviour: bool
     engine: bool
+    intent: bool = False
 
 
 @contextmanager
@@ -114,13 +116,16 @@ def next_generation(
     engine = now.engine if given.engine else _next_engine(now, config, remotes, asked)
     if not given.behaviour and _choice(wanted, [wanted.behaviour]) != _choice(had, [had.behaviour]):
         behaviour = load_behaviour(config)
+    intent = now.intent
+    if not given.intent and _choice(wanted, [wanted.intent]) != _choice(had, [had.intent]):
+        intent = load_intent(config)
     candidate, left_out = _next_candidate(now, config, remotes)
     if engine is now.engine and candidate is now.candidate:
         if left_out is not None and _but_candidate(config) == _but_candidate(old):
             raise left_out
         if config == old:
             return None
-    return Generation(config, detectors, behaviour, engine, candidate, left_out)
+    return Generation(config, detectors, behaviour, engine, candidate, left_out, intent)
 
 
 def _next_engine(
@@ -245,7 +250,9 @@ def load_detectors(config: GuardConfig) -> list[Detector]:
         instance = _load(name, config.detectors.options.get(name, {}))
         if not isinstance(instance, Detector):
             raise ConfigError(
-                f"{name!r} is no detector", where="detectors.enabled", mend="name it in detectors.behaviour"
+                f"{name!r} is no detector",
+                where="detectors.enabled",
+                mend="name it in detectors.behaviour or detectors.intent",
             )
         loaded.append(instance)
     return loaded
@@ -259,6 +266,17 @@ def load_behaviour(config: GuardConfig) -> BehaviourModel | None:
     instance = _load(name, config.detectors.options.get(name, {}))
     if not isinstance(instance, BehaviourModel):
         raise ConfigError(f"{name!r} is no behaviour model", where="detectors.behaviour", mend='use "behaviour"')
+    return instance
+
+
+def load_intent(config: GuardConfig) -> IntentModel | None:
+    """The intent model that the configuration names, if any."""
+    name = config.detectors.intent
+    if not name:
+        return None
+    instance = _load(name, config.detectors.options.get(name, {}))
+    if not isinstance(instance, IntentModel):
+        raise ConfigError(f"{name!r} is no intent model", where="detectors.intent", mend='use "intent"')
     return instance
 
 

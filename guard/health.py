@@ -7,7 +7,7 @@ nothing out. The answers hold no secret, no personal data and no path of this ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Final, Literal, Protocol, runtime_checkable
@@ -15,11 +15,12 @@ from typing import Final, Literal, Protocol, runtime_checkable
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from guard.monitored import measures_of
 from guard.policy.bundles.remote import RemoteState
 from guard.policy.candidate import Candidate
 from guard.record.log import LogStatus
 from guard.runtime import Runtime
-from guard.types import DetectorInfo
+from guard.types import BehaviourModel, Detector, DetectorInfo
 
 Probe = Literal["report", "live", "ready"]
 
@@ -82,6 +83,14 @@ class CandidateHealth(msgspec.Struct, frozen=True, kw_only=True):
     last_error_code: str
 
 
+class ModelHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the model of a detector fares: ``measures`` such as drift, by the names that the detector documents."""
+
+    name: str
+    version: str
+    measures: dict[str, float]
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """``ok``; ``degraded``: requests are decided and recorded, and somebody should look (``reload``,
     ``bundles`` and ``log.anchors`` say why); ``failed``: no request can be decided or recorded. ``error_code`` says why
@@ -99,6 +108,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     candidate: CandidateHealth | None = None
     bundles: tuple[RemoteState, ...] = ()
     detectors: tuple[DetectorInfo, ...] = ()
+    models: tuple[ModelHealth, ...] = ()
 
 
 def report(runtime: Runtime) -> Health:
@@ -126,6 +136,7 @@ def report(runtime: Runtime) -> Health:
         candidate=_candidate(services.candidate),
         bundles=bundles,
         detectors=standing.detectors,
+        models=_models((*services.pipeline.detectors, services.behaviour)),
     )
 
 
@@ -182,6 +193,15 @@ def _candidate(candidate: Candidate | None) -> CandidateHealth | None:
         failed=candidate.failed,
         paused=candidate.paused,
         last_error_code=candidate.last_error,
+    )
+
+
+def _models(parts: Iterable[object]) -> tuple[ModelHealth, ...]:
+    told = ((part, measures_of(part)) for part in parts)
+    return tuple(
+        ModelHealth(name=part.info.name, version=part.info.version, measures=measures)
+        for part, measures in told
+        if measures and isinstance(part, Detector | BehaviourModel)
     )
 
 

@@ -12,6 +12,7 @@ from guard import process
 from guard.config import GuardConfig
 from guard.errors import ConfigError, GuardError, GuardStopped, LogUnavailable, place_of
 from guard.exchange import Pressure, Services, Tally
+from guard.exchange.remembering import Keeper
 from guard.generation import (
     Generation,
     Given,
@@ -22,11 +23,13 @@ from guard.generation import (
     first_policies,
     load_behaviour,
     load_detectors,
+    load_intent,
     next_generation,
     uncollected,
 )
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
+from guard.monitored import counters_of
 from guard.obligations.conversations import Conversations
 from guard.obligations.counters import Counters
 from guard.pipeline import Pipeline
@@ -40,7 +43,7 @@ from guard.reload import ConfigSource, Refusal, Reloader, ReloadState
 from guard.shelf import Shelf
 from guard.starting import Attempts, anchor_plan, could_not_start, load_log_keys, open_conversations
 from guard.telemetry import get_logger
-from guard.types import BehaviourModel, Detector, PolicyEngine, RecordLog
+from guard.types import BehaviourModel, Detector, IntentModel, PolicyEngine, RecordLog
 from guard.workers import Workers
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "config_digest",
     "load_behaviour",
     "load_detectors",
+    "load_intent",
 ]
 
 _log = get_logger("guard.runtime")
@@ -65,6 +69,7 @@ class Runtime:
         *,
         detectors: Sequence[Detector] | None = None,
         behaviour: BehaviourModel | None = None,
+        intent: IntentModel | None = None,
         engine: PolicyEngine | None = None,
         log: RecordLog | None = None,
         keyed: KeyedHash | None = None,
@@ -77,7 +82,7 @@ class Runtime:
         configuration, its files are watched while the guard runs, and what changes is taken over; bundles that are
         downloaded are polled in any case. Raises ``GuardError``.
         """
-        self._given = Given(detectors is not None, behaviour is not None, engine is not None)
+        self._given = Given(detectors is not None, behaviour is not None, engine is not None, intent is not None)
         # Looks at the files before they are read, so that an edit in between is one.
         watched = source if config.reload else None
         self._remotes = Remotes(config.state_directory)
@@ -90,6 +95,7 @@ class Runtime:
             loaded,
             load_behaviour(config) if behaviour is None else behaviour,
             *self._remotes.trying(lambda: first_policies(config, self._remotes, engine, asked)),
+            load_intent(config) if intent is None else intent,
         )
         self._log = log
         self._keyed = keyed
@@ -100,6 +106,12 @@ class Runtime:
         self._workers: Workers | None = None
         self._conversations: Conversations | None = None
         self._tenants: TenantKeys | None = None
+        self._keeper = Keeper(
+            config.state_directory,
+            config.record.name,
+            config.detectors.behaviour_snapshot_seconds,
+            lambda: self._now.behaviour,
+        )
         limits = config.limits
         self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
         self.tally = Tally()
@@ -218,6 +230,7 @@ class Runtime:
             undo.pop_all()
         shelf.hold(services)
         self._shelf = shelf
+        await self._keeper.start()
         if self._reloader is not None:
             left_out = self._now.left_out is not None
             await asyncio.to_thread(self._remotes.keep, config, without_candidate=left_out)
@@ -266,6 +279,7 @@ class Runtime:
             counters=self.counters,
             conversations=self._conversations,
             tenants=self._tenants,
+            intent=generation.intent,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:
@@ -318,6 +332,7 @@ class Runtime:
                 return
             services.pipeline.close()
             services.workers.close()
+            await self._keeper.stop()
             try:
                 await services.log.stop()
             finally:
@@ -331,4 +346,4 @@ class Runtime:
         counters |= self.tally.counters()
         if state := self.reload_state:
             counters |= {"reloads": state.reloads, "reloads_failed": state.failures}
-        return counters
+        return counters_of((*self._now.detectors, self._now.behaviour)) | counters

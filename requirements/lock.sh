@@ -11,5 +11,5 @@ certificates=${SSL_CERT_FILE:-${PIP_CERT:-$(setting cert)}}
 [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
 
 exec .venv/bin/python -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-    --all-extras --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+    --extra all --extra kms --extra timestamps --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
     --custom-compile-command 'make lock' --output-file requirements/lock.txt "$@"

@@ -1,5 +1,6 @@
 """Unusual behaviour: per-principal rates and sizes against their own past."""
 
-from detectors.anomaly.model import BehaviourOptions, TailModel
+from detectors.anomaly.model import TailModel
+from detectors.anomaly.options import BehaviourOptions
 
 __all__ = ["BehaviourOptions", "TailModel"]

@@ -12,25 +12,25 @@ SHORT_BUCKETS: Final = 2
 class Counts:
     """A ring of twelve buckets. Constant memory; a time before the newest bucket counts as the newest."""
 
-    __slots__ = ("_last", "_ring")
+    __slots__ = ("last", "ring")
 
     def __init__(self) -> None:
-        self._ring = [0] * BUCKETS
-        self._last = 0
+        self.ring = [0] * BUCKETS
+        self.last = 0
 
     def bucket(self, time_s: float) -> int:
         """The bucket that ``time_s`` counts in."""
-        return max(int(time_s // BUCKET_S), self._last)
+        return max(int(time_s // BUCKET_S), self.last)
 
     def within(self, bucket: int, buckets: int) -> int:
         """Requests in the last ``buckets`` buckets up to and with ``bucket``. Changes nothing."""
-        first = max(bucket - buckets + 1, self._last - BUCKETS + 1)
-        ring = self._ring
-        return sum([ring[index % BUCKETS] for index in range(first, self._last + 1)])
+        first = max(bucket - buckets + 1, self.last - BUCKETS + 1)
+        ring = self.ring
+        return sum([ring[index % BUCKETS] for index in range(first, self.last + 1)])
 
     def add(self, bucket: int) -> None:
         """Count one request in ``bucket``, which is not older than the newest."""
-        for index in range(max(self._last + 1, bucket - BUCKETS + 1), bucket + 1):
-            self._ring[index % BUCKETS] = 0
-        self._last = bucket
-        self._ring[bucket % BUCKETS] += 1
+        for index in range(max(self.last + 1, bucket - BUCKETS + 1), bucket + 1):
+            self.ring[index % BUCKETS] = 0
+        self.last = bucket
+        self.ring[bucket % BUCKETS] += 1

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections import OrderedDict
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-import msgspec
-
-from detectors.anomaly.counts import BUCKET_S, BUCKETS, SHORT_BUCKETS, Counts
-from detectors.anomaly.tails import BIN, ENOUGH, WINSOR_Z, Baseline, Scale, Tail, to_log
+from detectors.anomaly.features import NAMES, SCALES
+from detectors.anomaly.lessons import teach
+from detectors.anomaly.memory import Memory
+from detectors.anomaly.options import NAME, BehaviourOptions
+from detectors.anomaly.rating import WINDOWS, Rated, among, rate, told, values_of
+from detectors.anomaly.second import SecondOpinion
+from detectors.anomaly.state import State, no_levels
+from detectors.anomaly.tails import ENOUGH, Levels, N
 from detectors.common.options import digest, parse_options
-from guard.types import Anomaly, BehaviourEvent, DetectorInfo, Effect, Feature
+from guard.types import Anomaly, BehaviourEvent, BehaviourOutcome, DetectorInfo, Effect, Scope
 
-NAME: Final = "behaviour"
-VERSION: Final = "2"
-
-SCALES: Final = {
-    "requests_10s": Scale(typical=2.0, deviation=0.65, least_deviation=0.2, count=True),
-    "requests_1m": Scale(typical=4.0, deviation=0.8, least_deviation=0.2, count=True),
-    "size_bytes": Scale(typical=2000.0, deviation=1.5, least_deviation=0.35),
-    "tokens_estimate": Scale(typical=500.0, deviation=1.5, least_deviation=0.35),
-    "messages": Scale(typical=4.0, deviation=0.9, least_deviation=0.35),
-}
-"""The features. The first two are counted by the model, the others come with the event."""
+VERSION: Final = "3"
 
 DECADES: Final = 5.0
 """The score is ``-log10(p) / DECADES``, at most 1: 0.8 is one in 10,000, 1.0 one in 100,000."""
@@ -32,141 +25,120 @@ DECADES: Final = 5.0
 COLD_EVENTS: Final = 30
 COLD_LESSONS: Final = ENOUGH
 COLD_CAP: Final = 0.7
-"""The most that a newcomer can score, and the most that a size alone can score.
+"""The most that a newcomer can score, and the most that anything but a rate can score.
 
 A principal is a newcomer until it has taught ``COLD_EVENTS`` requests, and ``COLD_LESSONS`` times a rate: five minutes
 in which it sends something at least every five seconds, longer if it sends less. A size does not pass with time as a
 rate does: who is denied for one would be denied for good, so it is said and left to a policy of one's own. Both stay
 below the shipped threshold of 0.8.
 """
-
-_GLOBAL_LESSONS: Final = 50
-"""A principal teaches everybody's baseline with this many observations of a feature at most."""
-
-_RATES: Final = (("requests_10s", SHORT_BUCKETS), ("requests_1m", BUCKETS))
-_EVENT_FEATURES: Final = tuple(name for name in SCALES if not name.startswith("requests_"))
-
-
-class BehaviourOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``[detectors.options.behaviour]``."""
-
-    max_principals: Annotated[int, msgspec.Meta(ge=1)] = 100_000
-    """Principals that are remembered; past it the one that was silent longest is forgotten."""
-
-
-class _State:
-    """What is remembered of one principal."""
-
-    __slots__ = ("baselines", "bucket", "counts", "events", "extremes")
-
-    def __init__(self) -> None:
-        self.counts = Counts()
-        self.baselines = {name: Baseline() for name in SCALES}
-        self.bucket = 0
-        self.events = 0
-        self.extremes: set[str] = set()
-        """Features of which an extreme has been counted: each principal widens a tail once, so one alone cannot."""
+SECOND_FROM: Final = 0.4
+"""The score from which the second opinion is asked."""
+_KNEE: Final = 0.6
+_BEYOND: Final = 1.7
+"""From 0.6 on, a score under the cap rises by 0.1 for so many decades."""
 
 
 class TailModel:
-    """Per-principal baselines of logarithms, one-sided tails, the largest of them as the score.
+    """Per-principal baselines, one-sided tails, the largest of them as the score.
 
     Deterministic: time comes with the event and nothing is random. ``score`` changes nothing. Options:
     ``BehaviourOptions``; raises ``guard.errors.ConfigError`` for an unknown or invalid one. Memory is bounded by
-    ``max_principals``, some two kilobytes each. Thread-safe.
+    ``max_principals``, some three kilobytes each. Thread-safe.
     """
 
     def __init__(self, **options: Any) -> None:
         self._options = parse_options(BehaviourOptions, options, NAME)
-        self._tails = {name: Tail(scale) for name, scale in SCALES.items()}
-        self._states: OrderedDict[str, _State] = OrderedDict()
-        self._nobody = _State()
+        self._second = SecondOpinion.of(self._options)
+        self._memory = Memory(self._options)
+        self._nobody = State()
         self._lock = threading.Lock()
-        self._info = DetectorInfo(NAME, VERSION, digest(NAME, VERSION, self._options, SCALES))
+        second = self._second.digest if self._second else ""
+        self._info = DetectorInfo(NAME, VERSION, digest(NAME, VERSION, self._options, SCALES, second))
 
     @property
     def info(self) -> DetectorInfo:
-        """Name, version, and the digest of options and scales."""
+        """Name, version, and the digest of options, scales and the second opinion's forest."""
         return self._info
 
     def score(self, event: BehaviourEvent) -> Anomaly:
         """How unusual the event is, counted as if it had just been let in. Changes nothing.
 
         Each feature's ``expected`` is in the unit of its value; ``share`` is its part of the evidence (decades of tail
-        probability beyond one half).
+        probability beyond one half) among those that are told.
         """
         with self._lock:
-            state = self._states.get(event.principal, self._nobody)
-            rated = [self._rate(state, name, value) for name, value in self._values(state, event)]
-            cold = state.events < COLD_EVENTS or state.baselines["requests_10s"].n < COLD_LESSONS
-        rate = max(decades for decades, *_ in rated[: len(_RATES)]) / DECADES
-        rated.sort(key=lambda item: -item[0])
-        score = max(min(rated[0][0] / DECADES, COLD_CAP), 0.0 if cold else min(rate, 1.0))
-        excess = [max(0.0, decades - math.log10(2.0)) for decades, _, _, _ in rated]
-        total = sum(excess)
-        features = tuple(
-            Feature(name, value, expected, part / total if total else 0.0)
-            for (_, name, value, expected), part in zip(rated, excess, strict=True)
-        )
-        return Anomaly(score, features)
+            rated, state, group = self._rated(event)
+            cold = state.events < COLD_EVENTS or state.levels[N] < COLD_LESSONS
+            settled = group is not None and group[N] >= ENOUGH
+        hard = max([one.decades for one in rated[: len(WINDOWS)]])
+        others = [one.decades for one in rated[len(WINDOWS) :]]
+        capped = _capped(max(hard, among(len(others), max(others, default=0.0))))
+        score = capped if cold else max(capped, min(hard / DECADES, 1.0))
+        second = None
+        if self._second is not None and score >= SECOND_FROM:
+            second = self._second.score([(one.at, one.z) for one in rated])
+        scope: Scope = "own" if not cold else "group" if settled else "global"
+        return Anomaly(score, told(rated), scope, second)
 
     def learn(self, event: BehaviourEvent, effect: Effect) -> None:
-        """Count an event that was let in, and teach the baselines by it. A denied one changes no score."""
+        """Count an event that was let in, and teach the baselines by it. A denied one changes no score; one that is
+        flagged counts, and teaches nothing."""
         with self._lock:
+            states, groups = self._memory.states, self._memory.groups
+            state = states.touch(event.principal)
             if effect != "allow":
-                if event.principal in self._states:
-                    self._states.move_to_end(event.principal)
                 return
-            state = self._state(event.principal)
-            bucket = state.counts.bucket(event.time_s)
-            fresh = bucket != state.bucket
-            if fresh:
-                self._teach_rates(state, bucket)
-            state.counts.add(bucket)
-            state.events += 1
-            for name in _EVENT_FEATURES:
-                if name in event.features:
-                    self._teach(state, name, to_log(event.features[name]), calibrate=fresh)
+            group = None
+            if event.group:
+                held = groups.touch(event.group)
+                group = groups.put(event.group, no_levels()) if held is None else held
+            teach(self._memory, state or states.put(event.principal, State()), group, event)
 
-    def _state(self, principal: str) -> _State:
-        state = self._states.get(principal)
-        if state is None:
-            state = self._states[principal] = _State()
-            if len(self._states) > self._options.max_principals:
-                self._states.popitem(last=False)
-        else:
-            self._states.move_to_end(principal)
-        return state
+    def settle(self, event: BehaviourEvent, outcome: BehaviourOutcome) -> None:
+        """Take in what came of an event that was let in: it shows in the principal's next events."""
+        with self._lock:
+            state = self._memory.states.get(event.principal)
+            if state is not None:
+                state.answers.settle(outcome)
 
-    def _values(self, state: _State, event: BehaviourEvent) -> list[tuple[str, float]]:
-        bucket = state.counts.bucket(event.time_s)
-        values = [(name, float(state.counts.within(bucket, buckets) + 1)) for name, buckets in _RATES]
-        values += [(name, event.features[name]) for name in _EVENT_FEATURES if name in event.features]
-        return values
+    def dump(self) -> bytes:
+        """All that was learned, as bytes. Scores and lessons go on meanwhile."""
+        return self._memory.dump(self._lock)
 
-    def _rate(self, state: _State, name: str, value: float) -> tuple[float, str, float, float]:
-        """Decades of tail probability, name, value, expected value."""
-        tail = self._tails[name]
-        mean, deviation = tail.expected(state.baselines[name])
-        decades = -math.log10(tail.p((to_log(value) - mean) / deviation))
-        return decades, name, value, math.expm1(mean)
+    def restore(self, data: bytes) -> None:
+        """Take the place of what was learned so far. Raises ``ValueError`` for what ``dump`` of this version did not
+        write; nothing has changed then."""
+        memory = Memory.load(data, self._options)
+        with self._lock:
+            self._memory = memory
 
-    def _teach_rates(self, state: _State, bucket: int) -> None:
-        """Learn the counts of the windows that ended with the last bucket in which something was let in."""
-        finished = state.bucket
-        state.bucket = bucket
-        if finished:
-            for name, buckets in _RATES:
-                self._teach(state, name, to_log(state.counts.within(finished, buckets)), calibrate=True)
+    # For training and for benchmarks ---------------------------------------------------------------------------------
 
-    def _teach(self, state: _State, name: str, x: float, *, calibrate: bool) -> None:
-        tail, own = self._tails[name], state.baselines[name]
-        if calibrate and own.n >= COLD_LESSONS:
-            mean, deviation = tail.expected(own)
-            z = (x - mean) / deviation
-            if z >= WINSOR_Z:
-                if name in state.extremes:
-                    z = WINSOR_Z - BIN
-                state.extremes.add(name)
-            tail.calibrate(z)
-        tail.teach(own, x, state.bucket * BUCKET_S, everybody=own.n < _GLOBAL_LESSONS)
+    def row(self, event: BehaviourEvent) -> list[float]:
+        """What the baselines hold of the event, one number for each feature of ``NAMES``; 0 for what it has not."""
+        return self._row(event, lambda one: one.x)
+
+    def zs(self, event: BehaviourEvent) -> list[float]:
+        """One z for each feature of ``NAMES``, 0 for what the event has not: what the second opinion sees."""
+        return self._row(event, lambda one: one.z)
+
+    def _row(self, event: BehaviourEvent, take: Callable[[Rated], float]) -> list[float]:
+        row = [0.0] * len(NAMES)
+        with self._lock:
+            for one in self._rated(event)[0]:
+                row[one.at] = take(one)
+        return row
+
+    def _rated(self, event: BehaviourEvent) -> tuple[list[Rated], State, Levels | None]:
+        memory = self._memory
+        state = memory.states.get(event.principal) or self._nobody
+        group = memory.groups.get(event.group) if event.group else None
+        tails = memory.tails
+        rated = [rate(tails[at], state, group, at, value) for at, value in values_of(memory, state, event)]
+        return rated, state, group
+
+
+def _capped(decades: float) -> float:
+    """A score that stays below the cap, and still tells what is rarer: from 0.6 on more slowly."""
+    return min(decades / DECADES, _KNEE + (COLD_CAP - _KNEE) * (decades - _KNEE * DECADES) / _BEYOND, COLD_CAP)

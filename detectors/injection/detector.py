@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -12,12 +11,14 @@ import msgspec
 from detectors.common import automata
 from detectors.common.budget import Budget, Unfinished, one_call
 from detectors.common.options import Rebuilt, digest, parse_options
+from detectors.injection.features import Features
 from detectors.injection.lexicon import Lexicon
 from detectors.injection.model import LinearModel, Weighed
 from detectors.injection.signatures import Signatures
-from detectors.injection.stored import load
+from detectors.injection.sources import models_of, watch_of
 from detectors.injection.tokens import MOST_WORDS, lowered, spans_of, words_of
 from detectors.injection.views import views
+from detectors.injection.watch import log_odds
 from guard.errors import DetectionIncomplete
 from guard.types import DetectContext, DetectorInfo, Finding, Provenance, Segment
 
@@ -39,7 +40,12 @@ class InjectionOptions(msgspec.Struct, frozen=True, kw_only=True):
     threshold: _Share = 0.5
     """Below this score nothing is reported."""
     model: str | None = None
-    """A file that ``guard model train`` made; the shipped one if left out."""
+    """A file that ``guard model train`` made, or a directory of versions: its current one. The shipped one if left
+    out."""
+    model_key: str | None = None
+    """A public key in PEM: ``model`` and ``shadow`` must be signed by it."""
+    shadow: str | None = None
+    """A candidate, as ``model``: it judges beside the live one, is counted, and changes no finding."""
     lexicon: str | None = None
     """A lexicon of your own: the one with which ``model`` was trained."""
     shifts: dict[Provenance, _Shift] = msgspec.field(default_factory=lambda: dict(SHIFTS))
@@ -79,18 +85,29 @@ class InjectionDetector(Rebuilt):
         self._most = chosen.max_characters
         self._shifts = chosen.shifts
         self._lexicon = Lexicon.read(Path(chosen.lexicon)) if chosen.lexicon else Lexicon.shipped()
-        path = Path(chosen.model) if chosen.model else Path(str(files("detectors.injection").joinpath("model.npz")))
-        stored = load(path, self._lexicon)
+        stored, candidate = models_of(chosen, self._lexicon)
         self._model: LinearModel = stored.model
+        self._candidate = None if candidate is None else candidate.model
+        self._watch = watch_of(stored, candidate)
         self._signatures = Signatures()
         self._info = DetectorInfo(
-            NAME, VERSION, digest(NAME, VERSION, stored.digest, self._lexicon.digest, chosen.shifts)
+            NAME,
+            f"{VERSION}+{stored.version}",
+            digest(NAME, VERSION, stored.digest, self._lexicon.digest, chosen.shifts),
         )
 
     @property
     def info(self) -> DetectorInfo:
-        """Name, version, and the digest of model, lexicon and shifts."""
+        """Name, version (with the model's after a plus sign), and the digest of model, lexicon and shifts."""
         return self._info
+
+    def counters(self) -> dict[str, int]:
+        """What the model judged since the start, in bins, and beside its candidate: ``docs/models.md``."""
+        return self._watch.counters()
+
+    def measures(self) -> dict[str, float]:
+        """Drift against the model's card, and the share in which the candidate disagrees."""
+        return self._watch.measures()
 
     @property
     def entities(self) -> frozenset[str]:
@@ -182,14 +199,27 @@ class InjectionDetector(Rebuilt):
             yield start + begin, part[begin:end], self._best(low[begin:end], [low[a:b] for a, b in piece], shift)
 
     def _best(self, low: str, words: list[str], shift: float) -> _Judged:
-        weighed = self._model.weigh(words)
+        features = self._model.features(words)
+        weighed = self._model.weigh(words, features)
         best = _Judged(self._model.probability(weighed, shift), words, weighed, "")
+        candidate = self._beside(words, features, shift)
         for view, other in views(low, words, self._lexicon):
-            seen = self._model.weigh(other)
+            features = self._model.features(other)
+            seen = self._model.weigh(other, features)
             score = self._model.probability(seen, shift)
+            candidate = max(candidate, self._beside(other, features, shift))
             if score > best.score:
                 best = _Judged(score, other, seen, view)
+        self._watch.observe((log_odds(best.score), *weighed.stage_two.tolist()))
+        if self._candidate is not None:
+            self._watch.compare(live=best.score >= self._threshold, candidate=candidate >= self._threshold)
         return best
+
+    def _beside(self, words: list[str], features: Features, shift: float) -> float:
+        """How the candidate judges; 0 without one. Its lexicon is the same, so the features are its too."""
+        if self._candidate is None:
+            return 0.0
+        return self._candidate.probability(self._candidate.weigh(words, features), shift)
 
     def _heaviest(self, part: str, judged: _Judged) -> tuple[int, int]:
         """The span of the window that weighs most, from its first to its last word that speaks for an attack."""

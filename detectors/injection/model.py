@@ -17,6 +17,8 @@ WINDOWS: Final = (16, 48)
 """Words of the windows whose best sums the second stage sees: a short attack in a long text fills one."""
 PASSAGES: Final = (12, 24, 64)
 """Words of passages: an attack in a long document is judged as if nothing stood around it."""
+LONG: Final = 1_000
+"""Features of a long text, some 130 words."""
 STAGE_TWO: Final = ("document", "best of 16 words", "best of 48 words", "length", "repetition")
 
 
@@ -60,16 +62,19 @@ class LinearModel:
         """The features of a text of at least one word."""
         return features_of(words, hashed(words), self.lexicon)
 
-    def weigh(self, words: list[str]) -> Weighed:
-        """The numbers of a text of at least one word."""
-        features = self.features(words)
+    def weigh(self, words: list[str], features: Features | None = None) -> Weighed:
+        """The numbers of a text of at least one word. ``features``: those of ``words``, if they are at hand."""
+        features = self.features(words) if features is None else features
         values = self.weights[features.indices]
         n = len(words)
         at_words = np.bincount(features.at, values, n).astype(np.float64, copy=False)
         sums = np.zeros(n + 1)
         np.cumsum(at_words, out=sums[1:])
         per_word = len(values) / n
-        document = values.sum(dtype=np.float64) / math.sqrt(len(values)) + self.bias
+        # Past a length the sum of a text is no longer taken to grow: what is a little unusual in each of many words is
+        # no attack.
+        length = max(1.0, len(values) / LONG)
+        document = values.sum(dtype=np.float64) / math.sqrt(len(values) * length) + self.bias
         numbers = self._numbers(document, sums, words, per_word)
         passages = [self._passage(sums, words, per_word, size) for size in PASSAGES if n >= 2 * size]
         return Weighed(numbers, at_words, max(passages, default=-math.inf))

@@ -15,6 +15,10 @@ MOST_WORDS: Final = 20_000
 
 # A word with its apostrophe, or a run of the signs by which prompts are laid out: <|, ###, ---, [[, """.
 _WORD: Final = re.compile(r"\w+(?:'\w+)?|[<>\[\]{}|#=*\"`~-]{2,8}")
+# Chinese, Japanese and Korean: their texts part words otherwise or not at all, so each character is a word.
+_CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_ANY_WORD: Final = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:'[^\W{_CJK}]+)?|[<>\[\]{{}}|#=*\"`~-]{{2,8}}")
+_HAS_CJK: Final = re.compile(f"[{_CJK}]")
 _APOSTROPHES: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
 _LONGEST: Final = 40
 
@@ -31,12 +35,16 @@ def lowered(text: str) -> str:
 
 def words_of(low: str) -> list[str]:
     """The words of a text that is ``lowered``, in order."""
-    return _WORD.findall(low)
+    return _pattern(low).findall(low)
 
 
 def spans_of(low: str) -> Iterator[tuple[int, int]]:
     """Where the words stand that ``words_of`` returns."""
-    return (match.span() for match in _WORD.finditer(low))
+    return (match.span() for match in _pattern(low).finditer(low))
+
+
+def _pattern(low: str) -> re.Pattern[str]:
+    return _WORD if low.isascii() or not _HAS_CJK.search(low) else _ANY_WORD
 
 
 def hashed(words: list[str]) -> Words:

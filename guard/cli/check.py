@@ -23,7 +23,7 @@ from guard.errors import ConfigError, GuardError
 from guard.policy.bundle import Bundle
 from guard.policy.candidate import Candidate
 from guard.policy.remarks import Level, Remark
-from guard.types import BehaviourModel, Detector, PolicyEngine
+from guard.types import BehaviourModel, Detector, IntentModel, PolicyEngine
 
 _LABEL_WIDTH: Final = 11
 _NAMES: Final[dict[Level, str]] = {"error": "errors", "warning": "warnings", "info": "notes"}
@@ -39,6 +39,7 @@ class Examined:
         self.candidate: Candidate | None = None
         self.detectors: list[Detector] = []
         self.behaviour: BehaviourModel | None = None
+        self.intent: IntentModel | None = None
 
     def of(self, level: Level) -> list[Remark]:
         """The remarks of one level, each once."""
@@ -98,7 +99,7 @@ def examine(path: Path | None = None, *, strict: bool = False) -> Examined:
 
 def _detectors(examined: Examined, config: GuardConfig) -> Iterator[Remark]:
     from guard.cli.checking.detectors import each_detector, unloadable
-    from guard.runtime import load_behaviour
+    from guard.runtime import load_behaviour, load_intent
 
     for name, loaded in each_detector(config):
         if isinstance(loaded, Exception):
@@ -109,6 +110,10 @@ def _detectors(examined: Examined, config: GuardConfig) -> Iterator[Remark]:
         examined.behaviour = load_behaviour(config)
     except Exception as error:  # noqa: BLE001 - what a constructor raises is what is to be told
         yield unloadable(str(config.detectors.behaviour), error)
+    try:
+        examined.intent = load_intent(config)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield unloadable(str(config.detectors.intent), error)
 
 
 def _policies(
@@ -182,6 +187,7 @@ def _report(examined: Examined, *, strict: bool) -> dict[str, Any]:
     report |= {
         "detectors": [detector.info.name for detector in examined.detectors],
         "behaviour": examined.behaviour.info.name if examined.behaviour else None,
+        "intent": examined.intent.info.name if examined.intent else None,
         "routes": [{"path": r.path, "inspect": r.inspect, "provider": r.provider} for r in examined.config.routes],
     }
     if (engine := examined.engine) is not None:
@@ -209,7 +215,7 @@ def _tell(examined: Examined, path: Path | None) -> None:
     assert engine is not None  # noqa: S101
     out = console()
     names = [detector.info.name for detector in examined.detectors]
-    names += [examined.behaviour.info.name] if examined.behaviour else []
+    names += [model.info.name for model in (examined.behaviour, examined.intent) if model]
     rows = [("config", _source(path)), ("engine", f"{engine.info.name}, policies {engine.info.revision}")]
     rules = sorted(engine.rules.values(), key=lambda rule: rule.id)
     rows += [("rule", f"{r.id:<10} {r.title}{'  (shadow)' if r.mode == 'shadow' else ''}") for r in rules]

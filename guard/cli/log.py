@@ -18,6 +18,7 @@ from guard.cli.log_anchors import anchors
 from guard.cli.log_conditions import Changed, Effect, Kind, RecordId, Rule, checked_effect, checked_kind
 from guard.cli.log_export import export
 from guard.cli.log_hash import hash_value
+from guard.cli.log_label import label
 from guard.cli.log_lines import print_records, warn_of_unreadable
 from guard.cli.log_options import Directory, Json, directory_of
 from guard.cli.log_query import query
@@ -45,6 +46,7 @@ app.command()(shadow)
 app.command()(export)
 app.command()(verify)
 app.command()(anchors)
+app.command()(label)
 app.command("explain")(explain_rules)
 
 

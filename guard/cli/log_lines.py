@@ -71,6 +71,9 @@ def _told(record: DecisionRecord) -> list[str]:
         asked = ", ".join(f"{name} {value}" for name, value in sorted(record["asked"].items()))
         shown = f"{record['records']} records" + ("" if record["complete"] else ", broken off")
         return [record["word"], f"by {record['reader']}", asked, shown]
+    if record["kind"] == "label":
+        said = f"{record['about']}: {'an attack' if record['attack'] else 'no attack'}"
+        return [record["decision_ref"], said, record["note"] or "", f"by {record['reader']}"]
     if record["kind"] == "writer":
         return [record["writer"], record["event"], f"at {record['size']} records"]
     if record["kind"] == "recovery":

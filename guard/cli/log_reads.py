@@ -34,6 +34,11 @@ def recorded_reading(log: Path, word: str, **asked: str | int | bool | None) -> 
             tell([Remark("info", "", f"this reading is not recorded: {account.unrecorded}")])
 
 
+def signing_keys(log: Path) -> DeploymentKeys | None:
+    """The signing keys that the configuration in force names, if this is its log; else those beside it are meant."""
+    return _signing(log, _config())
+
+
 def _config() -> GuardConfig:
     # A log that is named by --dir is read under no configuration, or under one that may not load: then the defaults.
     with suppress(GuardError):

@@ -125,10 +125,13 @@ class IdentityConfig(_Section):
 
 class DetectorsConfig(_Section):
     """``[detectors]``: which detectors run, by the name of their ``guard.detectors`` entry point. ``options`` holds a
-    table for each, handed to its constructor. ``behaviour`` is the model that scores callers; ``""`` for none."""
+    table for each, handed to its constructor. ``behaviour`` is the model that scores callers, ``intent`` the one that
+    says what requests ask for; ``""`` for none."""
 
     enabled: tuple[Name, ...] = ("pii", "secrets")
     behaviour: Name | Literal[""] | None = "behaviour"
+    behaviour_snapshot_seconds: int = Field(300, ge=0)
+    intent: Name | Literal[""] | None = None
     options: dict[Name, dict[str, Any]] = {}
 
 

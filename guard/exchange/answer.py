@@ -274,6 +274,11 @@ class Answer:
             self._sent_status, self._sent_bytes = self.status, about_to_send.size_bytes
             self._digest = about_to_send
         spent = self.exchange.spending.settle(whole=aborted is None)
+        self.exchange.behaving.answered(
+            tokens_out=self.exchange.spending.tokens_out,
+            error=aborted == "app_error" or self.status >= HTTPStatus.BAD_REQUEST,
+            refused=aborted in ("denied", "stopped"),
+        )
         try:
             await self.exchange.append(self._outcome(aborted, last, spent))
         except LogUnavailable as error:

@@ -11,6 +11,7 @@ import msgspec
 
 from guard.errors import ContentRefused, CredentialRefused, ObligationFailed
 from guard.exchange.failing import INCOMPLETE, as_if_complete, failure_in, let_through
+from guard.exchange.intents import classified
 from guard.exchange.services import Services
 from guard.keyed import KeyedHash
 from guard.obligations import SUPPORTED, annotate, route
@@ -116,6 +117,9 @@ async def judge(
     """
     if detection is None:
         detection = await services.pipeline.detect(content.segments, stage, content.media_type)
+    intent = None
+    if stage == "request" and services.intent is not None:
+        intent, detection = classified(services.intent, content, detection)
     entries = len(content.segments) + len(detection.findings)
     coverage = await services.offload(entries * _BYTES_AN_ENTRY, _coverage, content, skipped, detection.incomplete)
     document = await services.offload(
@@ -136,6 +140,7 @@ async def judge(
         request_id=caller.request_id,
         keyed=keyed,
         request=asked,
+        intent=intent,
     )
     join_trace(caller.trace_id, sampled=caller.trace_sampled)
     decided = await _decided(services, document, stage)

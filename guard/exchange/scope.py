@@ -11,8 +11,7 @@ from starlette.types import Scope
 from guard.exchange.beside import METHODS
 from guard.exchange.judge import Caller
 from guard.exchange.services import Matched
-from guard.keyed import KeyedHash
-from guard.types import BehaviourEvent, Content, GuardContext, Principal
+from guard.types import GuardContext, Principal
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # W3C Trace Context, section 3.2: no version ff, no id of zeros only.
@@ -66,18 +65,6 @@ def _method(scope: Scope) -> str:
         return "WEBSOCKET"
     method: str = scope["method"].upper()  # as Django and Quart read it
     return method if method in METHODS else "OTHER"
-
-
-def event_of(caller: Caller, content: Content, keyed: KeyedHash) -> BehaviourEvent:
-    """The request as a behaviour model sees it. Without a credential the address is all that tells callers apart."""
-    who = caller.principal
-    identity = (caller.client_ip or "") if who.method == "anonymous" else f"{who.tenant}/{who.id}"
-    features = {
-        "size_bytes": float(content.size_bytes),
-        "tokens_estimate": float(content.facts.tokens_estimate),
-        "messages": float(content.facts.messages),
-    }
-    return BehaviourEvent(keyed.pseudonym("behaviour", f"{who.method}:{identity}"), caller.time_us / 1e6, features)
 
 
 def inner_scope(scope: Scope, body: bytes, context: GuardContext, *, rewritten: bool, large: bool = False) -> Scope:

@@ -18,7 +18,7 @@ from guard.pipeline import Pipeline
 from guard.policy.candidate import Candidate
 from guard.policy.networks import Networks
 from guard.record.tenant_keys import TenantKeys
-from guard.types import BehaviourModel, PolicyEngine, RecordLog
+from guard.types import BehaviourModel, IntentModel, PolicyEngine, RecordLog
 from guard.workers import Workers
 
 P = ParamSpec("P")
@@ -47,6 +47,7 @@ class Services:
     counters: Counters
     conversations: Conversations | None = None
     tenants: TenantKeys | None = None
+    intent: IntentModel | None = None
 
     async def offload(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long.

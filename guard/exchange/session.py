@@ -4,7 +4,6 @@ its decisions are written down."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,13 +11,14 @@ from starlette.types import Scope
 
 from guard import content as reading
 from guard.errors import GuardStopped, LogUnavailable
+from guard.exchange.behaving import Behaving
 from guard.exchange.beside import Beside, joined, read_beside, size_of
 from guard.exchange.failing import outage
 from guard.exchange.judge import Judgement, judge
 from guard.exchange.keeping import binding_of, hide
 from guard.exchange.pressure import Account
 from guard.exchange.results import outcomes_of, results_of
-from guard.exchange.scope import caller_of, event_of
+from guard.exchange.scope import caller_of
 from guard.exchange.services import Matched, Services
 from guard.exchange.spending import Spending
 from guard.obligations.redact import Edits, combine, redact, restore
@@ -28,7 +28,7 @@ from guard.policy.document import recorded
 from guard.record.build import BodyDigest, decision_record, digest_of, outcome_record
 from guard.record.ids import new_id
 from guard.telemetry import get_logger
-from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, DetectorOutcome, GuardContext, Stage
+from guard.types import ANONYMOUS, Anomaly, Content, Decision, DecisionRecord, GuardContext, Stage
 
 # A compressed body says nothing about its size: it is always inflated in a worker thread.
 _UNKNOWN_SIZE: Final = 1 << 62
@@ -60,7 +60,7 @@ class Session:
         self._binding: Binding | None = None
         self._matched = matched
         self._uses: set[tuple[Stage, str]] = set()
-        self._scored: tuple[DetectorOutcome, ...] = ()  # how the behaviour model fared with the last request
+        self.behaving = Behaving(services.behaviour)
 
     async def authenticate(self) -> None:
         """Find out who asks. Raises ``CredentialRefused``."""
@@ -81,12 +81,7 @@ class Session:
         )
         content = joined(content, *[part.content for part in self._beside.parts])
         detection = await services.pipeline.detect(content.segments, "request", content.media_type)
-        event = event_of(self.caller, content, self.keyed)
-        if services.behaviour is not None:
-            started_ns = time.perf_counter_ns()
-            self.anomaly = services.behaviour.score(event)
-            duration_us = (time.perf_counter_ns() - started_ns) // 1000
-            self._scored = (DetectorOutcome(services.behaviour.info, "ok", duration_us),)
+        self.anomaly = self.behaving.score(self.caller, self.scope, content, detection.findings, self.keyed)
         judgement = await judge(
             services,
             self.caller,
@@ -98,9 +93,7 @@ class Session:
         )
         judgement = self.spending.take(judgement, self.keyed)
         self.barred = judgement.decision.effect == "deny"
-        if services.behaviour is not None:
-            # What nobody decided teaches nothing.
-            services.behaviour.learn(event, "deny" if judgement.decision.fail_open else judgement.decision.effect)
+        self.behaving.decided(judgement.decision)
         self.asked = judgement.document
         return judgement
 
@@ -334,7 +327,7 @@ class Session:
             policy_input=recorded(judgement.document) if judgement else None,
             decision=decision,
             http_status=status,
-            detectors=outcomes_of(judgement, self._scored),
+            detectors=outcomes_of(judgement, self.behaving.scored),
             config_digest=self.services.config_digest,
             entrypoint=self.services.config.policy.entrypoint,
             redactions=counts or {},

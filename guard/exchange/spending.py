@@ -77,9 +77,9 @@ class Spending:
 
     async def read(self, body: bytes, content: Content) -> None:
         """Take note of a whole answer."""
+        self.finished(content)
         if self._tokens:
             self._note(await self._services.offload(len(body), reading.usage_of, body))
-            self.finished(content)
 
     def passing(self, events: Sequence[reading.Event]) -> None:
         """Take note of events of a streamed answer."""
@@ -105,6 +105,13 @@ class Spending:
                 self._reported_asked = usage.input
             if usage.output is not None:
                 self._reported_said = usage.output
+
+    @property
+    def tokens_out(self) -> int | None:
+        """Tokens of the answer so far: as its provider said, else estimated; ``None`` where nothing is known."""
+        if self._reported_said is not None:
+            return self._reported_said
+        return self._estimate if self._estimate is not None else self._characters // 4 or None
 
     def settle(self, *, whole: bool) -> Spent | None:
         """The answer is over: correct what was reserved. ``whole`` if it came to its own end.

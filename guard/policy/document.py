@@ -17,7 +17,7 @@ from typing import Any, Final
 from guard.keyed import KeyedHash
 from guard.policy.bounds import LIMIT_BYTES, Bounds
 from guard.policy.networks import Networks
-from guard.types import Anomaly, Content, Coverage, Facts, Feature, Finding, Named, Principal, Stage
+from guard.types import Anomaly, Content, Coverage, Facts, Feature, Finding, Intent, Named, Principal, Stage
 
 __all__ = ["LIMIT_BYTES", "VERSION", "build_document", "recorded", "restore"]
 
@@ -33,6 +33,8 @@ _INTEGER_BOUND: Final = 2**53 - 1
 """RFC 8785: beyond it, readers of JSON disagree about integers."""
 _MILLI_BOUND: Final = 10**15
 """Thousandths up to here survive the way to a double and back."""
+_AMOUNTS: Final = frozenset({"value", "expected", "spread", "rarity", "share"})
+"""What has a fraction in a feature."""
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -63,6 +65,7 @@ def build_document(
     request_id: str | None,
     keyed: KeyedHash,
     request: Mapping[str, Any] | None = None,
+    intent: Intent | None = None,
 ) -> dict[str, Any]:
     """The Document of one stage, at most ``LIMIT_BYTES`` long as compact JSON.
 
@@ -82,7 +85,7 @@ def build_document(
         "subject": _subject(principal, bounds, keyed),
         "action": {"name": facts.operation or "call", "method": bounds.name("method", method)},
         "resource": _resource(facts, route, provider, tainted, bounds),
-        "ai": _call(facts, tainted, bounds),
+        "ai": _call(facts, tainted, intent, bounds),
     }
     return {
         "version": VERSION,
@@ -102,7 +105,12 @@ def build_document(
             "tokens_estimate": _integer(facts.tokens_estimate),
         },
         "findings": bounds.findings(findings, segments) if findings else [],
-        "anomaly": {"score": _score(anomaly.score), "features": _features(anomaly.features, bounds)},
+        "anomaly": {
+            "score": _score(anomaly.score),
+            "scope": anomaly.scope,
+            "second": None if anomaly.second is None else _score(anomaly.second),
+            "features": _features(anomaly.features, bounds),
+        },
         "coverage": bounds.coverage(coverage, content.skipped),
     }
 
@@ -142,7 +150,7 @@ def _resource(
     }
 
 
-def _call(facts: Facts, tainted: Collection[str], bounds: Bounds) -> dict[str, Any]:
+def _call(facts: Facts, tainted: Collection[str], intent: Intent | None, bounds: Bounds) -> dict[str, Any]:
     """What the request says about the call; ``tool_calls`` and ``tokens_estimate`` are of each stage."""
     return {
         "operation": facts.operation,
@@ -150,8 +158,16 @@ def _call(facts: Facts, tainted: Collection[str], bounds: Bounds) -> dict[str, A
         "tools": bounds.names([bounds.named("tool", tool, tainted) for tool in facts.tools]),
         "stream": facts.stream,
         "max_tokens": None if facts.max_tokens is None else _integer(facts.max_tokens),
-        "intent": None,
+        "intent": _intent(intent, bounds),
     }
+
+
+def _intent(intent: Intent | None, bounds: Bounds) -> dict[str, Any]:
+    """An object also where nothing is known, so that ``input.ai.intent.name`` is never undefined."""
+    if intent is None:
+        return {"name": None, "score": 0.0, "difficulty": 0.0}
+    name = bounds.name("intent", intent.name)
+    return {"name": name, "score": _score(intent.score), "difficulty": _score(intent.difficulty)}
 
 
 def _attribute(value: str | int | bool, bounds: Bounds) -> str | int | bool:
@@ -174,6 +190,9 @@ def _features(features: Iterable[Feature], bounds: Bounds) -> list[dict[str, Any
             "name": bounds.name("feature", feature.name),
             "value": _amount(feature.value),
             "expected": _amount(feature.expected),
+            "spread": _amount(feature.spread),
+            "rarity": _amount(feature.rarity),
+            "drift": feature.drift,
             "share": _score(feature.share),
         }
         for _, feature in zip(range(16), features, strict=False)
@@ -216,21 +235,23 @@ def restore(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scaled(document: Mapping[str, Any], scale: Callable[[Any], float]) -> dict[str, Any]:
-    """A copy with every quantity that has a fraction put through ``scale``; they stand at five places."""
-    anomaly = document["anomaly"]
+    """A copy with every quantity that has a fraction put through ``scale``."""
+    anomaly, ai = document["anomaly"], document["ai"]
+    # Records of earlier releases hold no second opinion and no intent, or null for it.
+    second, intent = anomaly.get("second"), ai.get("intent")
+    if intent is not None:
+        scaled = {"score": scale(intent["score"]), "difficulty": scale(intent["difficulty"])}
+        ai = {**ai, "intent": {**intent, **scaled}}
     return {
         **document,
+        "ai": ai,
         "findings": [{**finding, "score": scale(finding["score"])} for finding in document["findings"]],
         "anomaly": {
             **anomaly,
             "score": scale(anomaly["score"]),
+            **({} if second is None else {"second": scale(second)}),
             "features": [
-                {
-                    **feature,
-                    "value": scale(feature["value"]),
-                    "expected": scale(feature["expected"]),
-                    "share": scale(feature["share"]),
-                }
+                {name: scale(value) if name in _AMOUNTS else value for name, value in feature.items()}
                 for feature in anomaly["features"]
             ],
         },

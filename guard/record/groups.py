@@ -21,12 +21,16 @@ AskedName = Annotated[str, Meta(pattern="^[a-z_]{1,32}$")]
 CLOSED_WORDS: Final = (
     *("allow", "deny", "last"),
     *("decision", "outcome", "open", "close", "heartbeat", "recovery", "config", "audit_read"),
-    *("key", "suppressed", "writer"),
+    *("key", "suppressed", "writer", "label"),
 )
 """What may stand in ``asked`` of a reading as it was typed."""
 _PLAIN: Final = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|hmac:[a-z0-9]{4,16}:[0-9a-f]{32}"
 ASKED: Final = f"^({'|'.join(CLOSED_WORDS)}|{_PLAIN})$"
 """Closed words, ids (UUIDs) and keyed pseudonyms."""
+LABEL_ABOUT: Final = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
+"""What a label is about: a type of finding, or ``behaviour``."""
+LABEL_NOTE: Final = "^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$"
+"""The id of a ticket."""
 AskedValue: TypeAlias = Annotated[str, Meta(pattern=ASKED)] | int | bool
 
 

@@ -53,6 +53,29 @@ def audit_read_record(
     }
 
 
+def label_record(
+    decision_id: str,
+    about: str,
+    *,
+    attack: bool,
+    note: str | None,
+    reader: str,
+    keyed: KeyedHash,
+    through: Literal["cli", "console"] = "cli",
+) -> DecisionRecord:
+    """The record of what an analyst says of a decision. ``about`` and ``note`` must fit ``LABEL_ABOUT`` and
+    ``LABEL_NOTE`` of ``guard.record.groups``."""
+    return {
+        "kind": "label",
+        "reader": keyed.pseudonym("reader", reader),
+        "through": through,
+        "decision_ref": decision_id,
+        "about": about,
+        "attack": attack,
+        "note": note,
+    }
+
+
 def write_reading(
     directory: Path,
     name: str,
@@ -61,8 +84,8 @@ def write_reading(
     signer: Callable[[str], Signer | SigningKeys],
     software_version: str = "",
 ) -> None:
-    """Append an ``audit_read`` record to ``<name>-reads`` in the log ``directory``; durable on return. The first one
-    and every 64th also enter the state of that log in the list of writers.
+    """Append an ``audit_read`` or ``label`` record to ``<name>-reads`` in the log ``directory``; durable on return. The
+    first one and every 64th also enter the state of that log in the list of writers.
 
     Raises ``LogLocked``, ``LogTampered``, ``KeyInvalid`` or ``OSError``.
     """

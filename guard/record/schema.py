@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from guard.record.canonical import NotCanonical
 from guard.record.groups import (
+    LABEL_ABOUT,
+    LABEL_NOTE,
     MAX_COUNTERFACTUALS,
     AskedName,
     AskedValue,
@@ -213,6 +215,21 @@ class AuditReadRecord(Record, frozen=True, tag="audit_read"):
     complete: bool
 
 
+class LabelRecord(Record, frozen=True, tag="label"):
+    """What an analyst says of a decision: whether it was an attack, or whatever else the finding is called.
+
+    ``about`` is a type of finding, or ``behaviour`` for an anomaly; the last label of a decision about it holds.
+    ``note`` is the id of a ticket: a word, so that no text enters the log.
+    """
+
+    reader: Keyed
+    through: Literal["cli", "console"]
+    decision_ref: Identifier
+    about: Annotated[str, Meta(pattern=LABEL_ABOUT)]
+    attack: bool
+    note: Annotated[str, Meta(pattern=LABEL_NOTE)] | None
+
+
 OWN_KINDS: Final = frozenset({"open", "close", "heartbeat", "recovery", "suppressed", "writer", "key"})
 """The kinds that only the writer itself makes."""
 
@@ -226,6 +243,7 @@ AnyRecord: TypeAlias = (
     | WriterRecord
     | ConfigRecord
     | AuditReadRecord
+    | LabelRecord
     | DecisionEntry
     | OutcomeEntry
 )

@@ -11,6 +11,7 @@ import msgspec
 
 from guard.review.query import Exchange
 from guard.review.shadow import sentence, verdicts_of
+from guard.review.unusual import unusual
 from guard.types import DecisionRecord
 
 _SHOWN: Final = 8
@@ -50,6 +51,7 @@ def explain(exchange: Exchange) -> list[Section]:
         Section("Would deny", _would_deny(decision, outcome)),
         Section("Candidate", _candidate(decision, outcome)),
         Section("Found", _found(decision["policy_input"])),
+        Section("Behaviour", unusual(decision["policy_input"]["anomaly"]) if decision["policy_input"] else []),
         Section("Not inspected", _not_inspected(decision["coverage"])),
         Section("Done", _done(decision)),
         Section("Answer", _answer(decision, outcome)),
@@ -149,12 +151,6 @@ def _found(policy_input: Mapping[str, Any] | None) -> list[str]:
     more = len(policy_input["findings"]) - _SHOWN
     if more > 0:
         said.append(f"{more} more kinds of finding.")
-    anomaly = policy_input["anomaly"]
-    if anomaly["score"]:
-        shares = [(feature["name"], round(feature["share"] / 10)) for feature in anomaly["features"][:3]]
-        parts = [f"{name} ({share} %)" for name, share in shares if share]
-        because = f", mostly by {', '.join(parts)}" if parts else ""
-        said.append(f"Behaviour scored {anomaly['score'] / 1000:.2f}{because}.")
     return said
 
 

@@ -72,14 +72,10 @@ def _record(
     version: str,
     deployment: DeploymentKeys | None,
 ) -> str | None:
-    found = find_origins(log.resolve())
-    origins = [origin.name for origin in found]
-    directory = found[0].parent if found else log
-    name = next((match["name"] for origin in origins if (match := _ORIGIN.fullmatch(origin))), None)
-    if name is None:
-        name = next((origin.removesuffix(SUFFIX) for origin in origins if origin.endswith(SUFFIX)), None)
-    if name is None:
+    named = log_and_name(log)
+    if named is None:
         return "no origin of this log has the name of a writer"
+    directory, name = named
     keys = keys_beside(log)
     try:
         keyed = load_pseudonym_key(keys / PSEUDONYM_KEY)
@@ -96,6 +92,18 @@ def _record(
     except OSError as error:
         return f"the log cannot be written ({error.strerror or error})"
     return None
+
+
+def log_and_name(log: Path) -> tuple[Path, str] | None:
+    """The directory of a log, or of the log to which an origin belongs, and the name of its writers; ``None`` where no
+    origin has the name of a writer."""
+    found = find_origins(log.resolve())
+    origins = [origin.name for origin in found]
+    directory = found[0].parent if found else log
+    name = next((match["name"] for origin in origins if (match := _ORIGIN.fullmatch(origin))), None)
+    if name is None:
+        name = next((origin.removesuffix(SUFFIX) for origin in origins if origin.endswith(SUFFIX)), None)
+    return None if name is None else (directory, name)
 
 
 def keys_beside(log: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Final
 from guard.review.query import Filter, LogReader
 from guard.types import DecisionRecord
 
-_HOUSEKEEPING: Final = ("audit_read", "writer")
+_HOUSEKEEPING: Final = ("audit_read", "label", "writer")
 
 
 def log_directory(directory: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from guard.types.read import Segment
+from guard.types.read import Facts, Segment
 from guard.types.words import Effect, Stage
 
 
@@ -67,6 +67,45 @@ class Detector(Protocol):
 
     def detect(self, segments: Sequence[Segment], context: DetectContext) -> list[Finding]:
         """All findings of the segments. Raises ``guard.errors.DetectionIncomplete`` if it could not finish."""
+        ...
+
+
+@runtime_checkable
+class Monitored(Protocol):
+    """A ``Detector`` or ``BehaviourModel`` that tells how its model fares. One may do without. Both are called from any
+    thread, now and then; numbers only, never a text."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What it counted since it was made, for the heartbeats of the log: few hundred names, none of them chosen by a
+        client. What is zero may be absent."""
+        ...
+
+    def measures(self) -> Mapping[str, float]:
+        """What is to be watched now, such as drift, for health and metrics."""
+        ...
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What a request asks a model for. ``score`` is how likely ``name`` is right, ``difficulty`` how hard the task
+    reads; both lie in 0..1."""
+
+    name: str
+    score: float
+    difficulty: float
+
+
+@runtime_checkable
+class IntentModel(Protocol):
+    """Pure for its input, bounded in memory and time, safe to call from several threads."""
+
+    @property
+    def info(self) -> DetectorInfo:
+        """How it stands in the record."""
+        ...
+
+    def classify(self, segments: Sequence[Segment], facts: Facts) -> Intent | None:
+        """What the request asks for; ``None`` where it asks a model for nothing, or nothing can be said. Called on the
+        event loop: it takes microseconds, whatever the size of the segments."""
         ...
 
 

@@ -20,6 +20,7 @@ from guard.types import (
     DetectorInfo,
     EngineInfo,
     Finding,
+    IntentModel,
     Receipt,
     RuleInfo,
     Segment,
@@ -148,6 +149,7 @@ class Rig:
         log: MemoryLog | None = None,
         detectors: Sequence[Detector] | None = None,
         behaviour: BehaviourModel | None = None,
+        intent: IntentModel | None = None,
         **config: Any,
     ) -> None:
         self.engine = engine or ScriptedEngine()
@@ -158,6 +160,7 @@ class Rig:
             loaded,
             detectors=[WordDetector()] if detectors is None else detectors,
             behaviour=behaviour,
+            intent=intent,
             engine=self.engine,
             log=self.log,
             keyed=KeyedHash("test", b"k" * 32),

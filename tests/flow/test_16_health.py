@@ -169,6 +169,7 @@ async def test_the_report_says_what_decides_and_how_the_log_fares(tmp_path: Path
         "candidate": None,
         "bundles": [],
         "detectors": [{"name": "words", "version": "1", "digest": "0" * 64}],
+        "models": [],
     }
     assert str(tmp_path).encode() not in (await guarded.call("GET", HEALTH)).body
     await guarded.runtime.stop()

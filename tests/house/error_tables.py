@@ -21,10 +21,11 @@ _ANNOTATION = re.compile(r"^# METADATA\n((?:#.*\n)+)", re.MULTILINE)
 
 
 def import_everything() -> None:
-    """Import every module of ours, so that every subclass of ``GuardError`` exists."""
+    """Import every module of ours, so that every subclass of ``GuardError`` exists; without what runs on Flower, which
+    has an environment of its own."""
     for package in ("guard", "detectors"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if not module.name.endswith("__main__"):
+            if not module.name.endswith("__main__") and not module.name.startswith("detectors.federation.flower"):
                 importlib.import_module(module.name)
 
 

@@ -136,6 +136,7 @@ _TYPES = [
     ("PERSON", "names"),
     ("PROMPT_INJECTION", "injection"),
     ("TOOL_INJECTION", "injection"),
+    ("WEB_SQLI", "web"),
     ("AWS_ACCESS_KEY", "secrets"),
     ("GITHUB_TOKEN", "secrets"),
     ("TERM:project", "terms"),

@@ -64,7 +64,7 @@ def test_the_document_of_an_ordinary_chat() -> None:
             "tools": [],
             "stream": False,
             "max_tokens": None,
-            "intent": None,
+            "intent": {"name": None, "score": 0.0, "difficulty": 0.0},
             "tool_calls": [],
             "tokens_estimate": 9,
         },
@@ -78,7 +78,22 @@ def test_the_document_of_an_ordinary_chat() -> None:
                 "count": 2,
             }
         ],
-        "anomaly": {"score": 0.123, "features": [{"name": "rate", "value": 3.0, "expected": 1.5, "share": 1.0}]},
+        "anomaly": {
+            "score": 0.123,
+            "scope": None,
+            "second": None,
+            "features": [
+                {
+                    "name": "rate",
+                    "value": 3.0,
+                    "expected": 1.5,
+                    "spread": 0.0,
+                    "rarity": 0.0,
+                    "drift": False,
+                    "share": 1.0,
+                }
+            ],
+        },
         "coverage": {"inspected": ["/messages/0/content", "/model"], "skipped": [], "incomplete": []},
     }
 

@@ -17,6 +17,8 @@ _DOCUMENTS: Final = (
     "{before}\n---\n{text}\n---\n{after}",
 )
 _KEYS: Final = "qwertyuiopasdfghjklzxcvbnm"
+_MISSPELLED: Final = (0.03, 0.06, 0.06, 0.1)
+_FENCES: Final = ("", '"', "***", "```\n", "\n```", "###", " --- ", "(", ")", ">> ", '"""', "\n\n", "~~", "[", "]")
 
 
 class Example(NamedTuple):
@@ -51,31 +53,54 @@ def _dressed(text: str, label: str, grammar: Grammar, benign: list[str], source:
         before, after, short = (grammar.text(source.choice(benign), source) for _ in range(3))
         document = source.choice(_DOCUMENTS)
         return "document", document.format(before=before, text=text, after=after, short=short[:60].replace("\n", " "))
-    if chance < 0.34:
-        return "typos", _misspelled(text, source, 0.03 if chance < 0.29 else 0.08)
     if chance < 0.42:
+        return "typos", _misspelled(text, source, source.choice(_MISSPELLED))
+    if chance < 0.48:
         return "case", source.choice((text.upper(), text.lower(), text.title(), text.swapcase()))
-    if chance < 0.46 and label == "attack":
+    if chance < 0.54:
+        return "signs", _resigned(text, source)
+    if chance < 0.58 and label == "attack":
         return "cut", _part(text, source)
     return "plain", text
 
 
 def _misspelled(text: str, source: random.Random, share: float) -> str:
-    """Letters doubled, left out, swapped or replaced, in ``share`` of the places."""
+    """Letters swapped, doubled, left out or replaced, in ``share`` of the places; now and then a lost space."""
     letters = list(text)
     for at in range(len(letters) - 1):
-        if source.random() >= share or not letters[at].isalpha():
+        if source.random() >= share:
             continue
-        match source.randrange(4):
+        if letters[at] == " ":
+            letters[at] = source.choice(("", " ", "  "))
+        if not letters[at].isalpha():
+            continue
+        match source.randrange(6):
             case 0:
                 letters[at] *= 2
             case 1:
                 letters[at] = ""
             case 2:
-                letters[at], letters[at + 1] = letters[at + 1], letters[at]
-            case _:
                 letters[at] = source.choice(_KEYS)
+            case _:
+                letters[at], letters[at + 1] = letters[at + 1], letters[at]
     return "".join(letters)
+
+
+def _resigned(text: str, source: random.Random) -> str:
+    """The text with other signs: none, many, strange ones, or other space between the words."""
+    match source.randrange(6):
+        case 0:
+            return "".join(c for c in text if c.isalnum() or c.isspace())
+        case 1:
+            return "".join(c * source.choice((1, 1, 3)) if c in ".,!?:" else c for c in text)
+        case 2:
+            return " ".join(word + source.choice(("", "", "", "...", "!!", " -", ",", ";")) for word in text.split())
+        case 3:
+            return source.choice(("\n", "  ", "\t", " / ")).join(text.split())
+        case 4:
+            return f"{source.choice(_FENCES)}{text}{source.choice(_FENCES)}"
+        case _:
+            return text.replace(". ", ".").replace(", ", ",").replace("! ", "!")
 
 
 def _part(text: str, source: random.Random) -> str:

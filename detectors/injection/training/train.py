@@ -22,14 +22,14 @@ from detectors.injection.training.grammar import Grammar
 from guard.types import Segment
 
 SEED: Final = 20_261_123
-PRIOR: Final = 1 / 400
+PRIOR: Final = 1 / 120
 """How often a text is taken to be an attack, where half of the training's texts are: what a score of 0.5 means."""
-COUNT: Final = 16_000
+COUNT: Final = 32_000
 """Texts of each label for the first stage; a quarter of it for the second."""
 
 
 def train(
-    grammar: Grammar, lexicon: Lexicon, *, count: int = COUNT, seed: int = SEED, inverse_penalty: float = 2.0
+    grammar: Grammar, lexicon: Lexicon, *, count: int = COUNT, seed: int = SEED, inverse_penalty: float = 1.0
 ) -> LinearModel:
     """A model. The same arguments give the same bits on one machine with one thread."""
     # One thread: the same sums in the same order.

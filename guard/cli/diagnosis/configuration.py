@@ -25,7 +25,7 @@ from guard.policy.bundle import Bundle
 from guard.policy.embedded import EmbeddedEngine
 from guard.policy.fit import check_fit
 from guard.policy.remarks import Remark
-from guard.runtime import bundle_of, load_behaviour
+from guard.runtime import bundle_of, load_behaviour, load_intent
 
 _RE2: Final = "google-re2"
 _SECRET_KEY: Final = re.compile(r"(?i)secret|password|passwd|token$|credential|private|(?:^|_)key$")
@@ -166,6 +166,11 @@ def check_detectors(config: GuardConfig) -> Iterator[Check]:
         names += [behaviour.info.name] if behaviour else []
     except Exception as error:  # noqa: BLE001 - what a constructor raises is what is to be told
         yield of_remark("detectors", unloadable(str(config.detectors.behaviour), error))
+    try:
+        intent = load_intent(config)
+        names += [intent.info.name] if intent else []
+    except Exception as error:  # noqa: BLE001 - as above
+        yield of_remark("detectors", unloadable(str(config.detectors.intent), error))
     if not config.detectors.enabled:
         yield Check(
             "detectors", "warning", "none is enabled: no rule will see a finding", "detectors.enabled", 'enable "pii"'

@@ -1,0 +1,1 @@
+"""How the shipped intent model was made: a grammar of requests, and the training."""

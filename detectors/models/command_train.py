@@ -1,0 +1,126 @@
+"""``guard model train injection`` and ``guard model train behaviour``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from detectors.models.extras import needs_ml
+from detectors.models.words import Json, LexiconFile, Log, Output, SigningKey, checked_name, host_of, output_of, tell
+
+app = typer.Typer(help="Train a model: injection or behaviour.", no_args_is_help=True)
+
+_NAME: Final = typer.Option("--name", metavar="VERSION", help="What the version is called; else by its digest.")
+_FORCE: Final = typer.Option("--force", help="Overwrite a file that exists.")
+
+
+@app.callback()
+def _group() -> None:
+    """Train a model: injection or behaviour."""
+
+
+@app.command()
+def injection(
+    *,
+    count: Annotated[
+        int | None, typer.Option(min=200, max=200_000, help="Generated texts of each label; else as shipped.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the generator; else as shipped.")] = None,
+    output: Output = Path("injection.npz"),
+    name: Annotated[str | None, _NAME] = None,
+    lexicon: LexiconFile = None,
+    signing_key: SigningKey = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the injection model on generated texts alone.
+
+    Without options it makes the shipped model again, bit for bit in the locked environment, and says whether it did.
+    """
+    with needs_ml("training"):
+        from detectors.injection.lexicon import Lexicon
+        from detectors.injection.training.train import COUNT, SEED
+        from detectors.models.injection import make
+    chosen = Lexicon.read(lexicon) if lexicon else Lexicon.shipped()
+    made = make(
+        output_of(output, force=force),
+        count=COUNT if count is None else count,
+        seed=SEED if seed is None else seed,
+        name=checked_name(name),
+        lexicon=chosen,
+        signing_key=signing_key,
+    )
+    same = made.digest == made.shipped
+    verdict = "the same bytes as the shipped model" if same else f"not the shipped model ({made.shipped[:16]}…)"
+    metrics = made.card["metrics"]["generated"]
+    tell(
+        {
+            "wrote": output,
+            "version": made.card["version"],
+            "sha256": made.digest,
+            "which is": verdict,
+            "signed": "yes" if signing_key else "no",
+            "on held-out texts": f"AUC {metrics['auc']}, recall {metrics['recall_micro']} at 1 % false alarms",
+        },
+        {
+            "file": str(output),
+            "version": made.card["version"],
+            "sha256": made.digest,
+            "shipped_sha256": made.shipped,
+            "equals_shipped": same,
+            "signed": signing_key is not None,
+            "metrics": made.card["metrics"],
+        },
+        as_json=as_json,
+    )
+
+
+@app.command()
+def behaviour(
+    *,
+    context: typer.Context,
+    log: Log = None,
+    output: Output = Path("behaviour.npz"),
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="Leave out what an analyst called an attack.")
+    ] = True,
+    name: Annotated[str | None, _NAME] = None,
+    signing_key: SigningKey = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn from a signed log what is usual: from the recorded numbers of its requests, never from text.
+
+    The log is verified first; one that was tampered with teaches nothing.
+    """
+    with needs_ml("training"):
+        from detectors.models.behaviour import KINDS, attacks_of, learn, write
+    target, wanted, host = output_of(output, force=force), checked_name(name), host_of(context)
+    attacks: set[str] = set()
+    if labels:
+        with host.records(log, ("label",), "train") as found:
+            attacks = attacks_of(found)
+    with host.records(log, KINDS, "train") as records:
+        learned = learn(records, attacks)
+    digest, version = write(target, learned, name=wanted, signing_key=signing_key)
+    taught = learned.account
+    tell(
+        {
+            "wrote": output,
+            "version": version,
+            "sha256": digest,
+            "signed": "yes" if signing_key else "no",
+            "learned from": f"{taught.learned} requests of {taught.principals} callers, {taught.span}",
+            "left out": f"{taught.denied} denied, {taught.flagged} called an attack, {taught.bare} without numbers",
+        },
+        {
+            "file": str(output),
+            "version": version,
+            "sha256": digest,
+            "signed": signing_key is not None,
+            "data": taught.as_card(),
+        },
+        as_json=as_json,
+    )
