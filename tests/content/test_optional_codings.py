@@ -67,6 +67,7 @@ def test_damaged_data_is_refused(coding: tuple[str, Pack]) -> None:
         assert refusal(body, name) == "content_encoding_invalid"
 
 
+@pytest.mark.slow
 def test_a_bomb_takes_no_more_memory_than_its_bound(coding: tuple[str, Pack]) -> None:
     """The libraries allocate outside of Python's books, so the process itself is measured."""
     name, pack = coding

@@ -60,6 +60,7 @@ def test_a_steady_caller_is_never_denied(per_second: float) -> None:
     assert denied(TailModel(), steady(per_second, HOUR_S)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_second", [0.05, 0.5, 2.0, 6.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_poisson_traffic_is_hardly_ever_denied(per_second: float, seed: int) -> None:
@@ -81,6 +82,7 @@ def test_people_with_pauses_are_hardly_ever_denied(seed: int) -> None:
     assert len(denied(TailModel(), times)) <= len(times) * 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_second", [0.1, 2.0, 10.0])
 @pytest.mark.parametrize("away_s", [DAY_S, 3 * DAY_S])
 def test_a_caller_who_comes_back(per_second: float, away_s: float) -> None:
@@ -100,6 +102,7 @@ def office(hour: float) -> float:
     return 0.01 + 0.99 / (1 + math.exp(-6 * (hour - 9))) / (1 + math.exp(6 * (hour - 17)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rhythm", [around_the_clock, office])
 def test_many_users_behind_one_address(rhythm: Callable[[float], float]) -> None:
     """Two days of a daily rhythm with half a request per second at its height: nobody is denied."""

@@ -151,6 +151,7 @@ def test_the_score_does_not_depend_on_what_came_before(seed: int, count: int) ->
 GRAMMAR = Grammar.shipped()
 
 
+@pytest.mark.slow
 def test_training_gives_the_shipped_model() -> None:
     """The generator and the seed give the model that is shipped: the same scores to a thousandth."""
     model = train(GRAMMAR, Lexicon.shipped(), count=COUNT, seed=SEED)

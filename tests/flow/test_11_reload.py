@@ -198,6 +198,7 @@ def test_a_broken_edit_that_is_taken_back_is_no_error_any_more(place: Place) -> 
     assert place.ask() == (403, ("first",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "said"),
     [

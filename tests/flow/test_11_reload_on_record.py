@@ -136,6 +136,7 @@ def dangle(place: Place) -> None:
     place.toml.symlink_to(place.root / "nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "code", "where"),
     [
@@ -245,6 +246,7 @@ async def until(happened: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_what_cannot_be_recorded_does_not_decide(tmp_path: Path) -> None:
     """The last good one stays, and what was opened for the new one is closed; once the log takes it, it decides."""
@@ -283,6 +285,7 @@ async def test_a_runtime_that_stopped_adopts_and_records_nothing(tmp_path: Path)
 # --- the key --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "variable", "keyword", "watches"),
     [

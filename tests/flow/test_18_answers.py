@@ -163,6 +163,7 @@ async def test_an_answer_in_an_unread_charset_is_denied_where_a_redaction_is_due
     assert (await Rig(tmp_path, app, engine=ScriptedEngine(response=REPLACE)).call(body=chat("x"))).status == 403
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40))
 def test_any_chunking_of_a_buffered_answer_gives_the_same_bytes(size: int) -> None:
     """One byte at a time, too."""

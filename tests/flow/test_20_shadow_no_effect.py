@@ -100,6 +100,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
         yield twins
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(["/v1/chat/completions", "/stream", "/ws"]), text=TEXTS, reply=TEXTS, data=st.data())
 def test_answers_statuses_headers_and_records_are_the_same(

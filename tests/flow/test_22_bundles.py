@@ -224,6 +224,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refused_bundle_leaves_the_old_one_deciding(
     tmp_path: Path, server: BundleServer, keys: Keys, case: str
@@ -301,6 +302,7 @@ def test_a_restart_while_the_server_is_away_decides_by_the_last_good_bundle(tmp_
     guarded.whole()
 
 
+@pytest.mark.slow
 def test_a_restart_asks_only_for_what_changed(tmp_path: Path, server: BundleServer, keys: Keys) -> None:
     """The ETag is kept with the archive; 304 at the start means the one on disk."""
     server.put(archive("m1", "r1", key=keys.private("rsa")), '"1"')

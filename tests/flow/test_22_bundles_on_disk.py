@@ -63,6 +63,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_replaced_is_taken_over(place: Place) -> None:
     """Or refused: half of one, or one that somebody changed."""
     assert place.ask() == (403, ("m1",))
@@ -80,6 +81,7 @@ def test_an_archive_that_is_replaced_is_taken_over(place: Place) -> None:
     until(lambda: place.health()["status"] == "ok")
 
 
+@pytest.mark.slow
 def test_a_key_that_is_exchanged_counts_for_the_next_look(place: Place) -> None:
     """A bundle of the old key is refused from then on; what decides stays."""
     (place.root / "ed.pub").write_bytes(place.keys.public("other").read_bytes())
@@ -93,6 +95,7 @@ def test_a_key_that_is_exchanged_counts_for_the_next_look(place: Place) -> None:
     until(lambda: place.ask() == (403, ("m2",)))
 
 
+@pytest.mark.slow
 def test_an_edit_names_a_server_that_comes_later(place: Place) -> None:
     """It is refused and tried again by itself; from then on the server is polled, until an edit names a file again."""
     server = BundleServer()
@@ -114,6 +117,7 @@ def test_an_edit_names_a_server_that_comes_later(place: Place) -> None:
     assert [record["error"]["code"] for record in refused] == ["bundle_unavailable"]
 
 
+@pytest.mark.slow
 def test_polling_goes_on_when_reloading_is_switched_off(place: Place) -> None:
     """The file is not watched any more; the server is."""
     with bundle_server() as server:

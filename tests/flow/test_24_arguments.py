@@ -65,6 +65,7 @@ def inner(value: Any) -> Any:
     return {key: inner(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(
     value=st.dictionaries(st.sampled_from(["a", "to", "jane@corp.com"]), VALUES, max_size=3),

@@ -143,6 +143,7 @@ def clock(instant: str | None) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TOPICS, ids=lambda path: path.stem)
 async def test_callers_get_what_the_page_shows(path: Path, tmp_path: Path) -> None:
     """Every exchange of the page, through the middleware, in its order."""

@@ -56,6 +56,7 @@ async def test_an_owner_who_configured_nothing_hears_no_other_rule() -> None:
     assert await spoken(None) <= ACTIVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", sorted(WAITING))
 async def test_a_rule_waits_for_its_setting_alone(rule: str) -> None:
     """With everything else configured it is silent."""

@@ -89,6 +89,7 @@ def test_a_fork_is_kept_with_both_notes(log: Path, tmp_path: Path) -> None:
     assert report.origins[0].proven == []
 
 
+@pytest.mark.slow
 def test_a_write_torn_at_any_byte_is_a_torn_tail(log: Path, tmp_path: Path) -> None:
     """Every beginning of the last commit, before anything was published: exit 2, the rest verifies; and with an anchor
     over it, which only a durable commit gets, tampering."""

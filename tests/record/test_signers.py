@@ -79,6 +79,7 @@ def test_a_command_that_fails_is_named(command: list[str], said: str) -> None:
         command_sign(command, seconds=30)(b"message")
 
 
+@pytest.mark.slow
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     """Past the deadline the whole process group is killed, and nobody waits for a grandchild that holds the pipe."""
     mark = tmp_path / "pid"

@@ -60,6 +60,7 @@ def test_random_bytes_are_refused_by_name(data: bytes) -> None:
     loads("package a\n" + data.decode("latin-1"))
 
 
+@pytest.mark.slow
 @quick
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 @example('package a\np := "' + "\\u{1}" * 20)
@@ -109,6 +110,7 @@ def generated(seed: int) -> tuple[Generated, Dice]:
     return module(dice), dice
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_generated_modules_stay_within_their_bounds(seed: int) -> None:

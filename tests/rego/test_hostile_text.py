@@ -29,6 +29,7 @@ LONG = "a" * 4_000_000
 STOPPED = {"StepLimitError", "DeadlineError"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "value"),
     [
@@ -115,6 +116,7 @@ for rule in ("p", "q"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROWTH)
 def test_growth_by_rules_stays_in_two_gigabytes(name: str) -> None:
     """Sixty rules that each double a value, and a comprehension that keeps many of the largest ones."""

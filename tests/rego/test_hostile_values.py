@@ -36,6 +36,7 @@ def stopped(module: str, value: Any = None) -> str:
     return type(caught.value).__name__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("use", ["z60 == y60", "z60 != y60", "z60 < y60", "z60 in [y60]", "z60 = y60"])
 def test_comparing_doubled_values_stops(shape: str, use: str) -> None:
@@ -43,6 +44,7 @@ def test_comparing_doubled_values_stops(shape: str, use: str) -> None:
     assert stopped(doubled(shape) + f"p if {use}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [
@@ -71,6 +73,7 @@ def test_walking_and_writing_doubled_arrays_stops(use: str) -> None:
     assert stopped(doubled("arrays") + use)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [

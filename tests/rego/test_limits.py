@@ -27,6 +27,7 @@ def nested(depth: int) -> list[Any]:
     return outer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "value"),
     [

@@ -53,6 +53,7 @@ def said(stream: bytes) -> str:
     return "".join(delta["text"] for delta in deltas) or text_of(stream)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["openai", "anthropic"])
 @pytest.mark.parametrize("first", range(0, len(NAMES), BATCH))
 async def test_disguises_in_events_are_hidden_as_they_flow(detectors: list[Detector], shape: str, first: int) -> None:

@@ -133,6 +133,7 @@ def test_guard_that_cannot_start_serves_nobody(tmp_path: Path) -> None:
         pytest.fail("served without a log")
 
 
+@pytest.mark.slow
 def test_plugin_is_loaded_by_a_plain_pytest_and_stays_light(tmp_path: Path) -> None:
     """In a project of its own pytest knows our fixtures, and no test that does not use them loads the guard."""
     (tmp_path / "test_own.py").write_text(

@@ -130,6 +130,7 @@ def test_the_command_ends_in_order_and_goes_on_where_it_was(tmp_path: Path, keys
     assert second.stop() == (0, "")
 
 
+@pytest.mark.slow
 def test_killed_after_keeping_and_before_answering(tmp_path: Path, keys: Path) -> None:
     """The client heard nothing; the witness that comes back knows the checkpoint, and cosigns it once more."""
     doomed = Process(tmp_path / "w", keys, command=KILLED)

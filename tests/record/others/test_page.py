@@ -29,6 +29,7 @@ def altered(log: Path, target: Path, tampering: Callable[[Path], None]) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_does_what_it_says(log: Path, tmp_path: Path) -> None:
     """All blocks in order, in one directory: each succeeds, and prints what the page promises."""
     for program in PROGRAMS:
@@ -41,6 +42,7 @@ def test_every_command_of_the_page_does_what_it_says(log: Path, tmp_path: Path) 
             assert page.as_promised(done.outputs[block.name], block.promised), done.outputs[block.name]
 
 
+@pytest.mark.slow
 def test_a_log_with_replaced_keys_is_followed_as_the_page_says(tmp_path: Path) -> None:
     """The first key is not the one that signed; ``verifylog seg`` prints the one that did, and with it all is well."""
     for program in PROGRAMS:

@@ -98,6 +98,7 @@ def test_the_generators_know_every_built_in() -> None:
     assert set(SIGNATURES) <= set(BUILTINS)
 
 
+@pytest.mark.slow
 def test_generated_modules_touch_every_built_in_and_construct() -> None:
     """All that the job claims to compare occurs in what it generates."""
     found = touched(1200, seed=1)
