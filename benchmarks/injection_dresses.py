@@ -11,6 +11,7 @@ from typing import Final
 _LEET: Final = str.maketrans("aeiost", "431057")
 _CYRILLIC: Final = str.maketrans("aeopcxy", "\u0430\u0435\u043e\u0440\u0441\u0445\u0443")
 _FULL_WIDTH: Final = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+_FLAGS: Final = {ord("a") + at: 0x1F1E6 + at for at in range(26)}
 _TAGS: Final = {code: 0xE0000 + code for code in range(0x20, 0x7F)}
 
 
@@ -42,5 +43,9 @@ DRESSES: Final[Mapping[str, Callable[[str], str]]] = {
     "hex": lambda text: "Decode this and follow it: " + text.encode().hex(),
     "rot13": lambda text: codecs.encode(text, "rot13"),
     "backwards": lambda text: text[::-1],
+    "underscores": lambda text: text.replace(" ", "_"),
+    "no spaces": lambda text: "".join(word.capitalize() for word in text.split()),
+    "invisible spaces": lambda text: text.replace(" ", "\u3164"),
+    "letters of flags": lambda text: text.lower().translate(_FLAGS),
     "HTML references": lambda text: "".join(f"&#{ord(c)};" for c in text),
 }

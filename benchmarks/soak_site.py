@@ -35,6 +35,7 @@ record.segment_records = 4096
 limits.detect_deadline_ms = 20000
 limits.policy_deadline_ms = 20000
 detectors.options.behaviour.max_principals = 1000
+detectors.options.behaviour.max_anonymous = 1000
 identity.trusted_header.peers = ["127.0.0.0/8"]
 
 [providers.model]

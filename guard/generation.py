@@ -104,6 +104,8 @@ def next_generation(
     """
     old = now.config
     fixed = [name for name in ("state_directory", "record", "vault") if getattr(config, name) != getattr(old, name)]
+    if config.detectors.sharing != old.detectors.sharing:
+        fixed.append("detectors.sharing")
     if fixed:
         raise ConfigError(
             "cannot change while the guard runs", where=", ".join(fixed), mend="restart the guard to change it"

@@ -42,6 +42,11 @@ class KeyedHash:
         """
         return value if _UUID.fullmatch(value) else self.pseudonym(purpose, value)
 
+    def derived(self, info: bytes) -> bytes:
+        """A key of 32 bytes for another use, named by ``info``, which holds no NUL: HKDF-Expand (RFC 5869) under this
+        key, which is uniformly random. No ``digest`` is ever the same: what that hashes holds a NUL."""
+        return hmac.digest(self._secret, info + b"\x01", "sha256")
+
     def token(self, value: str) -> str:
         """``~<12 hex digits>``: stands for one unrecognised token of a JSON pointer."""
         return "~" + self.digest("pointer", value)[:6].hex()

@@ -77,7 +77,7 @@ class GuardMiddleware:
         services = self.runtime.services
         routes = self._routes(self.runtime.config if services is None else services.config)
         if scope["path"] in routes.probes and kind == "http" and scope["method"] in health.METHODS:
-            await self._tell(routes.probes[scope["path"]], scope["method"], send)
+            await self._tell(routes.probes[scope["path"]], scope, send)
             return
         matched = routes.match(scope["path"], scope.get("method", "WEBSOCKET"), scope.get("root_path", ""))
         if not matched.route.inspect:
@@ -92,13 +92,13 @@ class GuardMiddleware:
             self._routing = routing = (config, Routes(config.routes, config.health_path))
         return routing[1]
 
-    async def _tell(self, probe: health.Probe, method: str, send: Send) -> None:
+    async def _tell(self, probe: health.Probe, scope: Scope, send: Send) -> None:
         """Health. Where no lifespan came, an orchestrator that waits for readiness is who starts the guard."""
         self.runtime.health_requests += 1
-        if probe != "live" and self.runtime.services is None:
+        if probe in ("report", "ready") and self.runtime.services is None:
             with suppress(GuardError):  # told as health, and logged where it failed
                 await self.runtime.ready()
-        await health.answer(probe, self.runtime, method, send)
+        await health.answer(probe, self.runtime, scope, send)
 
     async def _inspect(
         self, services: Services | None, matched: Matched, scope: Scope, receive: Receive, send: Send

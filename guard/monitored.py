@@ -6,14 +6,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 from guard.errors import place_of
 from guard.telemetry import get_logger
-from guard.types import Monitored
+from guard.types import Distributed, Distribution, Monitored
 
 MAX_NAMES: Final = 256
 """Names that one part may tell; what comes after them is left out."""
+MAX_BINS: Final = 64
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,95}")
 _LARGEST: Final = 2**53 - 1
 
@@ -38,6 +40,21 @@ def measures_of(part: object) -> dict[str, float]:
     return {
         name: float(value) for name, value in told.items() if isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def distribution_of(part: object) -> Distribution | None:
+    """How the scores of one part are distributed; ``None`` for one that does not tell, or tells what is none."""
+    if not isinstance(part, Distributed):
+        return None
+    try:
+        told = part.distribution()
+        edges, counts, total = tuple(map(float, told.edges)), tuple(map(int, told.counts)), float(told.total)
+    except Exception as error:  # noqa: BLE001 - whatever it raises, the metrics go on
+        _log.error("a detector does not tell its scores", exception=type(error).__name__, where=place_of(error))
+        return None
+    rising = all(a < b for a, b in pairwise(edges)) and all(map(math.isfinite, (*edges, total)))
+    sound = rising and 0 < len(edges) <= MAX_BINS and len(counts) == len(edges) + 1 and min(counts) >= 0
+    return Distribution(edges, counts, total) if sound else None
 
 
 def _told(part: Monitored, what: str) -> Mapping[str, Any]:

@@ -61,17 +61,10 @@ class Pipeline:
             results = [_run(detector, segments, context) for detector in self.detectors]
         else:
             results = await asyncio.gather(*(self._run_apart(d, segments, context) for d in self.detectors))
-        # A value that stands in a text and in a reading of it (``guard.readings``) is one finding, of the best score.
-        unique = {
-            (f.segment, f.start, f.end, f.type, f.detector): f
-            for f in sorted((f for found, _ in results for f in found), key=lambda f: f.score)
-        }
-        findings = list(unique.values())
-        findings.sort(key=lambda f: (f.segment, f.start, f.end, f.type))
         return Detection(
-            tuple(findings),
-            tuple(Incomplete(o.info.name, o.outcome) for _, o in results if o.outcome != "ok"),
-            tuple(outcome for _, outcome in results),
+            _united([finding for found, _ in results for finding in found]),
+            tuple([Incomplete(o.info.name, o.outcome) for _, o in results if o.outcome != "ok"]),
+            tuple([outcome for _, outcome in results]),
         )
 
     async def _run_apart(
@@ -112,11 +105,21 @@ def _run(
                 "detector failed", detector=detector.info.name, exception=type(error).__name__, where=place_of(error)
             )
             outcome = "error"
-    if not all(_is_sound(finding, segments) for finding in found):
+    if found and not all(_is_sound(finding, segments) for finding in found):
         _log.error("detector returned a finding outside its text", detector=detector.info.name)
         found = [finding for finding in found if _is_sound(finding, segments)]
         outcome = "error"
     return found, DetectorOutcome(detector.info, outcome, round((time.monotonic() - started) * 1e6))
+
+
+def _united(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The findings by position. A value that stands in a text and in a reading of it (``guard.readings``) is one, of
+    the best score."""
+    if not findings:
+        return ()
+    findings.sort(key=lambda f: f.score)
+    unique = {(f.segment, f.start, f.end, f.type, f.detector): f for f in findings}
+    return tuple(sorted(unique.values(), key=lambda f: (f.segment, f.start, f.end, f.type)))
 
 
 def _is_elsewhere(finding: Finding, segments: Sequence[Segment]) -> bool:

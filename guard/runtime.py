@@ -12,7 +12,7 @@ from guard import process
 from guard.config import GuardConfig
 from guard.errors import ConfigError, GuardError, GuardStopped, LogUnavailable, place_of
 from guard.exchange import Pressure, Services, Tally
-from guard.exchange.remembering import Keeper
+from guard.exchange.lasting import Lasting
 from guard.generation import (
     Generation,
     Given,
@@ -106,12 +106,7 @@ class Runtime:
         self._workers: Workers | None = None
         self._conversations: Conversations | None = None
         self._tenants: TenantKeys | None = None
-        self._keeper = Keeper(
-            config.state_directory,
-            config.record.name,
-            config.detectors.behaviour_snapshot_seconds,
-            lambda: self._now.behaviour,
-        )
+        self._lasting = Lasting(config, lambda: self._now.behaviour)
         limits = config.limits
         self.pressure = Pressure(max_exchanges=limits.max_exchanges, max_bytes=limits.max_buffered_bytes)
         self.tally = Tally()
@@ -230,7 +225,7 @@ class Runtime:
             undo.pop_all()
         shelf.hold(services)
         self._shelf = shelf
-        await self._keeper.start()
+        await self._lasting.start(self._keyed)
         if self._reloader is not None:
             left_out = self._now.left_out is not None
             await asyncio.to_thread(self._remotes.keep, config, without_candidate=left_out)
@@ -280,6 +275,7 @@ class Runtime:
             conversations=self._conversations,
             tenants=self._tenants,
             intent=generation.intent,
+            sharing=self._lasting.sharing,
         )
 
     def prepare(self, config: GuardConfig) -> Generation | None:
@@ -332,7 +328,7 @@ class Runtime:
                 return
             services.pipeline.close()
             services.workers.close()
-            await self._keeper.stop()
+            await self._lasting.stop()
             try:
                 await services.log.stop()
             finally:
@@ -343,7 +339,7 @@ class Runtime:
     def _count(self) -> dict[str, int]:
         """For the heartbeats. Called from the log's thread."""
         counters = {"excluded_requests": self.excluded_requests, "health_requests": self.health_requests}
-        counters |= self.tally.counters()
+        counters |= self.tally.counters() | self._lasting.counters()
         if state := self.reload_state:
             counters |= {"reloads": state.reloads, "reloads_failed": state.failures}
-        return counters_of((*self._now.detectors, self._now.behaviour)) | counters
+        return counters_of((*self._now.detectors, self._now.behaviour, self._now.intent)) | counters

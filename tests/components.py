@@ -17,6 +17,7 @@ HOW = {
     "openssl": "needs the openssl program: apt-get install openssl",
     "softhsm2-util": "needs a PKCS#11 token in software: apt-get install softhsm2",
     "signify-openbsd": "needs the signify-openbsd program: apt-get install signify-openbsd",
+    "redis-server": "needs a Redis server: apt-get install redis-server",
     "ssh-keygen": "needs the ssh-keygen program: apt-get install openssh-client",
     "go": "needs Go 1.19 or newer on PATH: apt-get install golang-go",
     GO_MOD: "needs Go's sumdb packages: apt-get install golang-golang-x-mod-dev",

@@ -6,6 +6,8 @@ import math
 from array import array
 from typing import Final
 
+from detectors.anomaly.counts import later
+from detectors.anomaly.features import bounded
 from guard.types import BehaviourOutcome
 
 FRESH_S: Final = 900.0
@@ -31,11 +33,12 @@ class Answers:
 
     def settle(self, outcome: BehaviourOutcome) -> None:
         """Take an answer in."""
-        sums, time_s, tokens = self.sums, outcome.time_s, outcome.tokens_out
+        sums, time_s = self.sums, outcome.time_s
+        tokens = None if outcome.tokens_out is None else bounded(outcome.tokens_out)
         if time_s - sums[_LAST] > FRESH_S:
             sums[_TOKENS] = -1.0
             sums[_SEEN] = sums[_ERRORS] = sums[_REFUSALS] = 0.0
-        sums[_LAST] = max(sums[_LAST], time_s)
+        sums[_LAST] = later(sums[_LAST], time_s)
         if tokens is not None:
             held = sums[_TOKENS]
             sums[_TOKENS] = tokens if held < 0.0 else held + _WEIGHT * (tokens - held)
@@ -47,8 +50,8 @@ class Answers:
     def spend(self, time_s: float, amount: float) -> None:
         """Add to what was spent."""
         spent = self.cost(time_s)
-        self.sums[_COST_S] = max(time_s, self.sums[_COST_S])
-        self.sums[_COST] = spent + amount
+        self.sums[_COST_S] = later(self.sums[_COST_S], time_s)
+        self.sums[_COST] = spent + bounded(amount)
 
     def cost(self, time_s: float) -> float:
         """What was spent lately: a sum that fades within an hour."""

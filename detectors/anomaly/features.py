@@ -64,16 +64,19 @@ SURPRISES: Final = {
 AT: Final = {name: index for index, name in enumerate(NAMES)}
 
 
+def bounded(value: float) -> float:
+    """A value in 0..1e15; what is negative or no number counts as 0."""
+    return min(value, LARGEST) if value > 0 else 0.0
+
+
 def to_log(value: float) -> float:
-    """``log(1 + value)``; what is negative or no number counts as 0."""
-    return math.log1p(min(value, LARGEST)) if value > 0 else 0.0
+    """``log(1 + value)`` of a ``bounded`` value."""
+    return math.log1p(bounded(value))
 
 
 def taken(value: float, scale: Scale) -> float:
     """A value as baselines hold it."""
-    if scale.linear:
-        return min(value, LARGEST) if value > 0 else 0.0
-    return math.log1p(min(value, LARGEST)) if value > 0 else 0.0
+    return bounded(value) if scale.linear else to_log(value)
 
 
 def given_back(x: float, scale: Scale) -> float:

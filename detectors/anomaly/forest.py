@@ -10,15 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.common import artefact
+from detectors.models.directory import VERSION
 from guard.errors import ConfigError
 
 KIND: Final = "isolation-forest"
+_TRAIN: Final = "train it again: guard model train behaviour"
 
 
 class FlatForest:
@@ -58,6 +60,7 @@ class FlatForest:
             or not (len(self.threshold) == len(self.path) == nodes and len(self.child) == 2 * nodes)
             or not all(((a >= 0) & (a < nodes)).all() for a in (self.child, self.roots))
             or not ((self.feature >= 0) & (self.feature < features)).all()
+            or not (np.isfinite(self.threshold).all() and (self.path >= 0).all() and np.isfinite(self.path).all())
             or not 0 <= depth <= 64
             or not normal > 0
         ):
@@ -128,17 +131,30 @@ class _Buffers:
         self.moved = np.zeros((depth, trees))
 
 
-def load(path: Path, names: Sequence[str]) -> tuple[FlatForest, str]:
-    """A forest over these features, and its digest. Raises ``ConfigError``."""
-    read = artefact.read(path, KIND)
+class Stored(NamedTuple):
+    """A forest that was loaded. ``digest``: SHA-256 of its file, in hex. ``version``: as its card calls it, else the
+    beginning of the digest."""
+
+    forest: FlatForest
+    digest: str
+    version: str
+
+
+def load(path: Path, names: Sequence[str], *, model_key: Path | None = None) -> Stored:
+    """A forest over these features. Raises ``ConfigError`` if it is damaged, over others, or not signed by
+    ``model_key`` where one is given; ``KeyInvalid``."""
+    read = artefact.read(path, KIND, model_key=model_key)
     arrays: dict[str, Any] = dict(read.arrays)
+    version = read.card.get("version", read.digest[:12])
     try:
         if list(read.card["features"]) != list(names):
             raise ValueError("it was trained on other features")
+        if not isinstance(version, str) or not VERSION.fullmatch(version):
+            raise ValueError("its version is no word of at most 32 letters, digits, dots and dashes")
         forest = FlatForest(
             **arrays, depth=int(read.card["depth"]), normal=float(read.card["normal"]), features=len(names)
         )
     except (ValueError, KeyError, TypeError) as error:
-        mend = "train it again: python -m detectors.anomaly.training"
-        raise ConfigError(f"the forest cannot be used: {error}", where=str(path), mend=mend) from error
-    return forest, read.digest
+        said = f"its card has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ConfigError(f"the forest cannot be used: {said}", where=str(path), mend=_TRAIN) from error
+    return Stored(forest, read.digest, version)

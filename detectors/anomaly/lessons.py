@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.anomaly.counts import BUCKET_S
+from detectors.anomaly.crowd import Crowd
 from detectors.anomaly.features import NAMES, to_log
 from detectors.anomaly.habits import KINDS, code
-from detectors.anomaly.memory import Memory
 from detectors.anomaly.rating import WINDOWS, Rated, among, rate, values_of
 from detectors.anomaly.state import State
 from detectors.anomaly.tails import BIN, DRIFT, DRIFT_BIN, ENOUGH, MEAN, SLOW, WIDTH, WINSOR_Z, Levels, Tail
@@ -22,29 +22,35 @@ _LOUD_Z: Final = 2.5
 _EXTREME_DRIFT: Final = 12.0
 
 
-def teach(memory: Memory, state: State, group: Levels | None, event: BehaviourEvent) -> None:
-    """Count an event, and learn from it what it may teach."""
-    values = values_of(memory, state, event)
+def teach(crowd: Crowd, state: State, group: Levels | None, event: BehaviourEvent, *, relearn_s: float) -> None:
+    """Count an event, and learn from it what it may teach. ``relearn_s``: as ``State.distrust`` takes it. What another
+    replica tells late says nothing of the present: it enters neither counts nor pace nor cost."""
+    values = values_of(crowd, state, event)
+    late = event.elsewhere and state.outlived(event.time_s)
     bucket = state.counts.bucket(event.time_s)
-    fresh = bucket != state.bucket
+    fresh = bucket != state.bucket and not late
     if fresh:
-        _teach_rates(memory, state, group, bucket)
-    state.counts.add(bucket)
+        _teach_rates(crowd, state, group, bucket)
+    if not late:
+        state.counts.add(bucket)
     state.events += 1
-    tails = memory.tails
+    tails = crowd.tails
     rated = [rate(tails[at], state, group, at, value, from_z=_LOUD_Z) for at, value in values[len(WINDOWS) :]]
-    _teach_values(memory, state, group, event, rated, fresh=fresh, news=state.answers.take_news())
+    news = not late and state.answers.take_news()
+    _teach_values(crowd, state, group, event, rated, fresh=fresh, news=news, relearn_s=relearn_s)
+    if late:
+        return
     state.arrive(event.time_s)
     state.answers.spend(event.time_s, event.features.get("tokens_estimate", 0.0))
 
 
-def _teach_rates(memory: Memory, state: State, group: Levels | None, bucket: int) -> None:
+def _teach_rates(crowd: Crowd, state: State, group: Levels | None, bucket: int) -> None:
     """Learn the counts of the windows that ended with the last bucket in which something was let in."""
     finished = state.bucket
     state.bucket = bucket
     if finished:
         for at, buckets in enumerate(WINDOWS):
-            tail = memory.tails[at]
+            tail = crowd.tails[at]
             x = to_log(state.counts.within(finished, buckets))
             mean, deviation = expected = tail.expected(state.levels, group)
             _calibrate(state, tail, at, (x - mean) / deviation)
@@ -53,7 +59,7 @@ def _teach_rates(memory: Memory, state: State, group: Levels | None, bucket: int
 
 
 def _teach_values(
-    memory: Memory,
+    crowd: Crowd,
     state: State,
     group: Levels | None,
     event: BehaviourEvent,
@@ -61,15 +67,16 @@ def _teach_values(
     *,
     fresh: bool,
     news: bool,
+    relearn_s: float,
 ) -> None:
     """Teach what is no rate, unless something in it was flagged: then nothing of it."""
     levels = state.levels
     known = [one for one in rated if levels[one.at * WIDTH] >= ENOUGH]
     loud = among(len(rated), max([one.decades for one in known if not one.drift], default=0.0)) >= FLAGGED
     crept = among(len(rated), max([one.decades for one in known if one.drift], default=0.0)) >= FLAGGED
-    flagged = state.distrust(event.time_s, memory.options.relearn_hours * 3600.0, unusual=loud or crept)
+    flagged = state.distrust(event.time_s, relearn_s, unusual=loud or crept)
     for one in rated:
-        tail = memory.tails[one.at]
+        tail = crowd.tails[one.at]
         taught = tail.scale.taught
         if (taught == "time" and not fresh) or (taught == "answer" and not news):
             continue
@@ -85,11 +92,11 @@ def _teach_values(
         return
     if loud or crept:
         # The new level was accepted: what led to it is no drift any more.
-        for tail in memory.tails:
+        for tail in crowd.tails:
             levels[tail.at + DRIFT], levels[tail.at + SLOW] = 0.0, levels[tail.at + MEAN]
     if event.labels:
         used = [[code(label) for label in event.labels.get(kind, ())] for kind in KINDS]
-        memory.customs.learn(state.habits, used, event.time_s, others=state.events < OTHERS_LESSONS)
+        crowd.customs.learn(state.habits, used, event.time_s, others=state.events < OTHERS_LESSONS)
 
 
 def _teach_drift(state: State, tail: Tail, drift: float, at: int, *, loud: bool) -> None:

@@ -14,10 +14,13 @@ from detectors.anomaly.rating import WINDOWS, Rated, among, rate, told, values_o
 from detectors.anomaly.second import SecondOpinion
 from detectors.anomaly.state import State, no_levels
 from detectors.anomaly.tails import ENOUGH, Levels, N
+from detectors.anomaly.watch import SECOND, watch_of
 from detectors.common.options import digest, parse_options
-from guard.types import Anomaly, BehaviourEvent, BehaviourOutcome, DetectorInfo, Effect, Scope
+from guard.types import Anomaly, BehaviourEvent, BehaviourOutcome, DetectorInfo, Distribution, Effect, Scope
 
 VERSION: Final = "3"
+UNAIDED: Final = digest(NAME, VERSION, SCALES)
+"""Stands for a model without a second opinion, which has no file."""
 
 DECADES: Final = 5.0
 """The score is ``-log10(p) / DECADES``, at most 1: 0.8 is one in 10,000, 1.0 one in 100,000."""
@@ -42,7 +45,7 @@ _BEYOND: Final = 1.7
 class TailModel:
     """Per-principal baselines, one-sided tails, the largest of them as the score.
 
-    Deterministic: time comes with the event and nothing is random. ``score`` changes nothing. Options:
+    Deterministic: time comes with the event and nothing is random. ``score`` teaches nothing. Options:
     ``BehaviourOptions``; raises ``guard.errors.ConfigError`` for an unknown or invalid one. Memory is bounded by
     ``max_principals``, some three kilobytes each. Thread-safe.
     """
@@ -54,15 +57,18 @@ class TailModel:
         self._nobody = State()
         self._lock = threading.Lock()
         second = self._second.digest if self._second else ""
-        self._info = DetectorInfo(NAME, VERSION, digest(NAME, VERSION, self._options, SCALES, second))
+        version = f"{VERSION}+{self._second.version}" if self._second else VERSION
+        self._watch = watch_of(second or UNAIDED, SECOND_FROM)
+        self._info = DetectorInfo(NAME, version, digest(NAME, VERSION, self._options, SCALES, second))
 
     @property
     def info(self) -> DetectorInfo:
-        """Name, version, and the digest of options, scales and the second opinion's forest."""
+        """Name, version (with that of the second opinion's forest after a plus sign), and the digest of options, scales
+        and forest."""
         return self._info
 
     def score(self, event: BehaviourEvent) -> Anomaly:
-        """How unusual the event is, counted as if it had just been let in. Changes nothing.
+        """How unusual the event is, counted as if it had just been let in. Teaches nothing: no score depends on it.
 
         Each feature's ``expected`` is in the unit of its value; ``share`` is its part of the evidence (decades of tail
         probability beyond one half) among those that are told.
@@ -78,6 +84,8 @@ class TailModel:
         second = None
         if self._second is not None and score >= SECOND_FROM:
             second = self._second.score([(one.at, one.z) for one in rated])
+            self._watch.also(SECOND, second)
+        self._watch.observe((score,))
         scope: Scope = "own" if not cold else "group" if settled else "global"
         return Anomaly(score, told(rated), scope, second)
 
@@ -85,31 +93,47 @@ class TailModel:
         """Count an event that was let in, and teach the baselines by it. A denied one changes no score; one that is
         flagged counts, and teaches nothing."""
         with self._lock:
-            states, groups = self._memory.states, self._memory.groups
-            state = states.touch(event.principal)
+            crowd, groups = self._memory.crowd(event), self._memory.groups
+            state = crowd.states.touch(event.principal)
             if effect != "allow":
                 return
             group = None
             if event.group:
                 held = groups.touch(event.group)
                 group = groups.put(event.group, no_levels()) if held is None else held
-            teach(self._memory, state or states.put(event.principal, State()), group, event)
+            state = state or crowd.states.put(event.principal, State())
+            teach(crowd, state, group, event, relearn_s=self._options.relearn_hours * 3600.0)
 
     def settle(self, event: BehaviourEvent, outcome: BehaviourOutcome) -> None:
         """Take in what came of an event that was let in: it shows in the principal's next events."""
         with self._lock:
-            state = self._memory.states.get(event.principal)
-            if state is not None:
+            state = self._memory.crowd(event).states.get(event.principal)
+            if state is not None and not (event.elsewhere and state.outlived(outcome.time_s)):
                 state.answers.settle(outcome)
+
+    def counters(self) -> dict[str, int]:
+        """The scores since the start, in bins: ``docs/models.md``."""
+        return self._watch.counters()
+
+    def measures(self) -> dict[str, float]:
+        """Drift of the scores against their own past, the share of those that flag, and how many are remembered."""
+        memory = self._memory
+        known = {"principals": len(memory.members.states), "anonymous": len(memory.guests.states)}
+        return {**self._watch.measures(), **known}
+
+    def distribution(self) -> Distribution:
+        """The scores since the start, in bins."""
+        return self._watch.distribution()
 
     def dump(self) -> bytes:
         """All that was learned, as bytes. Scores and lessons go on meanwhile."""
-        return self._memory.dump(self._lock)
+        return self._memory.dump(self._lock, self._watch.kept())
 
     def restore(self, data: bytes) -> None:
         """Take the place of what was learned so far. Raises ``ValueError`` for what ``dump`` of this version did not
         write; nothing has changed then."""
         memory = Memory.load(data, self._options)
+        self._watch.restore(memory.scores)
         with self._lock:
             self._memory = memory
 
@@ -132,10 +156,10 @@ class TailModel:
 
     def _rated(self, event: BehaviourEvent) -> tuple[list[Rated], State, Levels | None]:
         memory = self._memory
-        state = memory.states.get(event.principal) or self._nobody
+        crowd = memory.crowd(event)
+        state = crowd.states.get(event.principal) or self._nobody
         group = memory.groups.get(event.group) if event.group else None
-        tails = memory.tails
-        rated = [rate(tails[at], state, group, at, value) for at, value in values_of(memory, state, event)]
+        rated = [rate(crowd.tails[at], state, group, at, value) for at, value in values_of(crowd, state, event)]
         return rated, state, group
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from detectors.anomaly.counts import BUCKETS, SHORT_BUCKETS
-from detectors.anomaly.features import AT, GIVEN, NAMES, SCALES, SURPRISES, given_back, taken
+from detectors.anomaly.crowd import Crowd
+from detectors.anomaly.features import AT, GIVEN, NAMES, SCALES, SURPRISES, bounded, given_back, taken
 from detectors.anomaly.habits import KINDS, code
-from detectors.anomaly.memory import Memory
 from detectors.anomaly.state import GAPS, State
 from detectors.anomaly.tails import DRIFT, MOST_DRIFT, Levels, Tail
 from guard.types import BehaviourEvent, Feature
@@ -50,23 +50,24 @@ class Rated(NamedTuple):
     drift: bool
 
 
-def values_of(memory: Memory, state: State, event: BehaviourEvent) -> list[tuple[int, float]]:
-    """Each feature's place and value, the two rates first, as if the event had just been let in."""
+def values_of(crowd: Crowd, state: State, event: BehaviourEvent) -> list[tuple[int, float]]:
+    """Each feature's place and value, the two rates first, as if the event had just been let in, and with it those that
+    are pending."""
     counts, time_s, given = state.counts, event.time_s, event.features
     bucket = counts.bucket(time_s)
-    values = [(at, counts.within(bucket, buckets) + 1.0) for at, buckets in enumerate(WINDOWS)]
+    values = [(at, counts.within(bucket, buckets) + 1.0 + event.pending) for at, buckets in enumerate(WINDOWS)]
     if state.gaps >= GAPS - 1:
         values.append((_PACE, 60.0 / math.exp(state.gap_with(time_s))))
-    values += [(at, given[name]) for at, name in _GIVEN if name in given]
+    values += [(at, bounded(given[name])) for at, name in _GIVEN if name in given]
     if event.labels:
-        values.append((_HOUR, memory.customs.hour_surprise(state.habits, time_s)))
+        values.append((_HOUR, crowd.customs.hour_surprise(state.habits, time_s)))
         for at, kinds in _SURPRISES:
             used = [(kind, event.labels[name]) for kind, name in kinds if name in event.labels]
             if used:
-                surprise = memory.customs.surprise
+                surprise = crowd.customs.surprise
                 bits = [surprise(state.habits, kind, [code(label) for label in labels]) for kind, labels in used]
                 values.append((at, sum(bits)))
-    cost = state.answers.cost(time_s) + given.get("tokens_estimate", 0.0)
+    cost = state.answers.cost(time_s) + bounded(given.get("tokens_estimate", 0.0))
     if cost > 0.0:
         values.append((_COST, cost))
     latest = state.answers.latest(time_s)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Final, Generic, TypeVar
 
 from detectors.anomaly.answers import Answers
-from detectors.anomaly.counts import Counts
+from detectors.anomaly.counts import SET_BACK_S, Counts, later
 from detectors.anomaly.features import NAMES
 from detectors.anomaly.habits import Habits
 from detectors.anomaly.tails import WIDTH, Levels
@@ -54,16 +54,23 @@ class State:
         self.flagged_s = 0.0
 
     def gap_with(self, time_s: float) -> float:
-        """The mean logarithm of the last gaps between requests, with the one that ends at ``time_s``."""
+        """The mean logarithm of the last gaps between requests, with the one that ends at ``time_s``; without it where
+        the clock was set back."""
+        if time_s < self.last_s - SET_BACK_S:
+            return self.gap
         gap = math.log(min(max(time_s - self.last_s, _LEAST_GAP_S), _MOST_GAP_S))
         return self.gap + max(_GAP_WEIGHT, 1.0 / (self.gaps + 1)) * (gap - self.gap)
+
+    def outlived(self, time_s: float) -> bool:
+        """Whether what is known of the present is newer by more than a clock is off."""
+        return time_s < self.last_s - SET_BACK_S
 
     def arrive(self, time_s: float) -> None:
         """Take a request's arrival in."""
         if self.last_s:
             self.gap = self.gap_with(time_s)
             self.gaps = min(self.gaps + 1, GAPS)
-        self.last_s = max(self.last_s, time_s)
+        self.last_s = later(self.last_s, time_s)
 
     def distrust(self, time_s: float, relearn_s: float, *, unusual: bool) -> bool:
         """Take note of whether an event was flagged; true if it must not teach. What was
@@ -71,7 +78,7 @@ class State:
         if not unusual:
             self.flagged = max(0, self.flagged - 1)
             return False
-        if not self.flagged:
+        if not self.flagged or time_s < self.flagged_s:
             self.flagged_s = time_s
         self.flagged = min(self.flagged + 1, RELEARN_EVENTS)
         return self.flagged < RELEARN_EVENTS or time_s - self.flagged_s < relearn_s
@@ -83,6 +90,10 @@ class Lately(Generic[T]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: OrderedDict[str, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are held."""
+        return len(self._held)
 
     def get(self, key: str) -> T | None:
         """What is held under ``key``; its age stays."""

@@ -14,6 +14,7 @@ import math
 from array import array
 from typing import Final, TypeAlias
 
+from detectors.anomaly.counts import later
 from detectors.anomaly.features import Scale, taken
 from detectors.anomaly.histogram import BINS, Histogram
 
@@ -45,6 +46,9 @@ SLOW_MEMORY: Final = 1200
 COMMON_MEMORY: Final = 5000
 COMMON_WEIGHT: Final = 50
 """Pseudo-observations behind the first guess of everybody's baseline, and of everybody in a group's."""
+MOST_SPREAD: Final = 1.6
+"""Everybody's deviation counts as so many times the first guess at most: many callers together must not make all
+others' baselines blunt."""
 WINSOR_Z: Final = 3.0
 """An observation teaches the mean at most this many standard deviations above it: poisoning is slow."""
 SPREAD_Z: Final = 2.0
@@ -95,9 +99,9 @@ def learn(levels: Levels, at: int, x: float, memory: int, spread: float = math.i
 
 
 def hold(levels: Levels, at: int, time_s: float) -> None:
-    """Let the reach follow the mean up at once and down over days. A time before the last one counts as the last."""
+    """Let the reach follow the mean up at once and down over days."""
     elapsed = max(0.0, time_s - levels[at + HELD_S])
-    levels[at + HELD_S] += elapsed
+    levels[at + HELD_S] = later(levels[at + HELD_S], time_s)
     if levels[at + N] >= ENOUGH:
         mean = levels[at + MEAN]
         levels[at + REACH] = mean + max(0.0, levels[at + REACH] - mean) * math.exp(-elapsed / REACH_S)
@@ -131,7 +135,8 @@ class Tail:
             foreign = SHRINK * (1.0 - n / ENOUGH)
             mean = (n * mean + foreign * others) / (n + foreign)
         mean = max(mean, own[at + REACH])
-        guess = max(self.everybody[at + VARIANCE], scale.deviation * scale.deviation)
+        first_guess = scale.deviation * scale.deviation
+        guess = min(max(self.everybody[at + VARIANCE], first_guess), MOST_SPREAD * MOST_SPREAD * first_guess)
         variance = (n * own[at + VARIANCE] + SHRINK * guess) / (n + SHRINK)
         if scale.count:
             count = max(math.expm1(mean), 0.5)

@@ -12,12 +12,12 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from detectors.common import automata
 from detectors.common.automata import matcher
 
-__all__ = ["Gate", "matcher", "shape"]
+__all__ = ["Gate", "Opened", "matcher", "shape"]
 
 # A text of new numbers makes the automaton grow with each character, up to 0.4 µs for one; a text is therefore cut
 # into slices, between which the deadline is looked at.
@@ -25,6 +25,9 @@ _SLICE: Final = 128 * 1024
 _OVERLAP: Final = 1024
 _WORTH: Final = 3
 _parser: Final[Any] = importlib.import_module("re._parser")
+
+Opened: TypeAlias = Sequence[int] | frozenset[int]
+"""The patterns that may match in a text."""
 
 
 class Gate:
@@ -39,7 +42,7 @@ class Gate:
         self._across = {at for at, (within_lines, _) in enumerate(shapes) if not within_lines}
         self._long = {at for at, (_, longest) in enumerate(shapes) if longest > _OVERLAP - 2}
 
-    def open(self, data: bytes, check: Callable[[], object] | None = None) -> Sequence[int] | frozenset[int]:
+    def open(self, data: bytes, check: Callable[[], object] | None = None) -> Opened:
         """Indices of the patterns that may match in ``data``; all of them when RE2 gave up.
 
         A long text is cut at newlines, which changes the answer for no pattern that stays within a line, and a long
@@ -59,7 +62,7 @@ class Gate:
                 return self.all
         return sorted(found)
 
-    def _open(self, data: bytes) -> Sequence[int] | frozenset[int]:
+    def _open(self, data: bytes) -> Opened:
         hits: list[int] = self._set.Match(data)
         if len(hits) == 1 and hits[0] == self._sentinel:
             return ()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from detectors.federation.telling import tell_sums
 from detectors.models.extras import needs_ml
 from detectors.models.words import Json, Log, Output, host_of, output_of, tell
 from guard.errors import ConfigError
 
 if TYPE_CHECKING:
     from detectors.federation.events import Event, Rows
-    from detectors.federation.files import Held
     from detectors.federation.forest import MassForest
     from detectors.federation.space import Space
 
@@ -66,7 +66,7 @@ def merge(
     found = [read_sums(path) for path in files]
     held = found[0]._replace(sums=merged([part.sums for part in found]))
     write_sums(target, held)
-    _tell_sums(output, held, None, as_json=as_json)
+    tell_sums(output, held, None, as_json=as_json, parts=dict(zip(map(str, files), found, strict=True)))
 
 
 @steps.command()
@@ -79,10 +79,9 @@ def events(
     with needs_ml("federation"):
         import msgspec
 
-        from detectors.federation.events import LOG_KINDS, log_events
     encoder, written = msgspec.json.Encoder(), 0
-    with host_of(context).records(log, LOG_KINDS, "federation") as records, _new(output) as file:
-        for event in log_events(records):
+    with _logged(context, log) as found, _new(output) as file:
+        for event in found:
             file.write(encoder.encode(event) + b"\n")
             written += 1
     typer.echo(f"wrote  {output}, {written} events")
@@ -114,7 +113,7 @@ def histograms(
     with _rows(context, source, log, chosen, cap) as rows:
         held = histograms_of(rows.levels, chosen, gateway, cap=cap, epsilon=epsilon)
     write_sums(target, held)
-    _tell_sums(output, held, rows, as_json=as_json)
+    tell_sums(output, held, rows, as_json=as_json)
 
 
 @steps.command()
@@ -168,7 +167,7 @@ def counts(
     with _rows(context, source, log, made.space, cap) as rows:
         held = counts_of(rows.levels, made, gateway, cap=cap, epsilon=epsilon)
     write_sums(target, held)
-    _tell_sums(output, held, rows, as_json=as_json)
+    tell_sums(output, held, rows, as_json=as_json)
 
 
 @steps.command()
@@ -247,16 +246,28 @@ def _forest(path: Path) -> MassForest:
 @contextmanager
 def _rows(context: typer.Context, events: Path | None, log: Path | None, space: Space, cap: int) -> Iterator[Rows]:
     """The rows of a file, or of the verified log."""
-    from detectors.federation.events import LOG_KINDS, file_events, log_events, rows_of
+    from detectors.federation.events import file_events, rows_of
 
     if events is not None:
         if log is not None:
             raise ConfigError("both events and --log are named", mend="name one of them")
         yield _some(rows_of(file_events(events), space, cap=cap), str(events))
         return
-    with host_of(context).records(log, LOG_KINDS, "federation") as records:
-        found: Iterator[Event] = log_events(records)
+    with _logged(context, log) as found:
         yield _some(rows_of(found, space, cap=cap), "the log")
+
+
+@contextmanager
+def _logged(context: typer.Context, log: Path | None) -> Iterator[Iterator[Event]]:
+    """The events of the verified log, without what analysts called an attack."""
+    from detectors.federation.events import LOG_KINDS, log_events
+    from detectors.models.behaviour import attacks_of
+
+    host = host_of(context)
+    with host.records(log, ("label",), "federation") as labels:
+        attacks = attacks_of(labels)
+    with host.records(log, LOG_KINDS, "federation") as records:
+        yield log_events(records, attacks)
 
 
 def _some(rows: Rows, where: str) -> Rows:
@@ -264,22 +275,3 @@ def _some(rows: Rows, where: str) -> Rows:
         said = f"; {rows.missing} do not tell every feature of the space" if rows.missing else ""
         raise ConfigError(f"there is no event that counts{said}", where=where)
     return rows
-
-
-def _tell_sums(output: Path, held: Held, rows: Rows | None, *, as_json: bool) -> None:
-    from detectors.federation.files import rows_in
-
-    sums = held.sums
-    exact = not any(source.epsilon for source in sums.sources)
-    lines: dict[str, object] = {
-        "wrote": output,
-        "over": f"{'structure' if held.structure else 'space'} {sums.basis[:12]}",
-        "events": f"{rows_in(held)}{'' if exact else ', about: noise was added'}",
-    }
-    if rows is None:
-        lines["gateways"] = ", ".join(source.gateway for source in sums.sources)
-    else:
-        lines["left out"] = f"{rows.missing} without a feature, {rows.capped} past the cap"
-    told = {"file": str(output), "kind": sums.kind, "over": sums.basis, "events": rows_in(held), "exact": exact}
-    left = {"left_out": {"missing": rows.missing, "capped": rows.capped}} if rows else {}
-    tell(lines, {**told, **left, "gateways": [source.gateway for source in sums.sources]}, as_json=as_json)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -105,10 +106,10 @@ def _decoded(decoder: msgspec.json.Decoder[Event], line: bytes, where: str) -> E
     return event
 
 
-def log_events(records: Iterable[DecisionRecord]) -> Iterator[Event]:
-    """The requests of a log that were let in, replayed in order: how far each feature of the behaviour model lay above
-    what was usual for its caller then, as ``guard model train behaviour`` sees it. A caller's first requests, while
-    nothing is known of it, only warm the replay up."""
+def log_events(records: Iterable[DecisionRecord], attacks: AbstractSet[str] = frozenset()) -> Iterator[Event]:
+    """The requests of a log that were let in, without those in ``attacks`` (ids of decisions), replayed in order: how
+    far each feature of the behaviour model lay above what was usual for its caller then, as ``guard model train
+    behaviour`` sees it. A caller's first requests, while nothing is known of it, only warm the replay up."""
     from detectors.anomaly import TailModel
     from detectors.anomaly.features import NAMES
     from detectors.anomaly.second import one_sided
@@ -124,7 +125,7 @@ def log_events(records: Iterable[DecisionRecord]) -> Iterator[Event]:
                 model.settle(settled, outcome_of(record))
             continue
         event, ruling = event_of(record), record["decision"]
-        if event is None or ruling["effect"] != "allow" or ruling["fail"] is not None:
+        if event is None or ruling["effect"] != "allow" or ruling["fail"] is not None or record["id"] in attacks:
             continue
         seen = known[event.principal] = known.get(event.principal, 0) + 1
         if seen > WARM_UP:

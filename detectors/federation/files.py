@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from detectors.common import artefact
 from detectors.federation import space as spaces
+from detectors.federation.noise import check_noise
 from detectors.federation.space import BINS, LEVELS, Space
 from detectors.federation.structure import LEAF, Structure
 from detectors.federation.sums import Kind, Source, Sums, check
@@ -98,6 +99,7 @@ def _held(kind: Kind, arrays: artefact.Arrays, where: str) -> Held:
     if sums.counts.shape != shape:
         raise ValueError(f"its counts have the shape {sums.counts.shape}, not {shape}")
     check(sums)
+    check_noise(sums.counts, sources, len(structure.roots) if structure else len(space.axes))
     totals = _totals(sums.counts, structure)
     if len(set(totals.tolist())) > 1 and not any(source.epsilon for source in sources):
         raise ValueError("its counts do not hold one row as often as another, and no source says that it added noise")

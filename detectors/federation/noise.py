@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from detectors.federation.space import Counts
+from detectors.federation.sums import Source
 from guard.errors import ConfigError
 
 LEAST_EPSILON = 1e-3
 MOST_EPSILON = 100.0
+_REACH: Final = 40.0
+"""How many scales noise reaches at most: the uniform numbers behind it have 53 bits, and 54 ln 2 is less."""
 
 
 def noised(counts: Counts, *, epsilon: float, sensitivity: int) -> Counts:
@@ -32,6 +37,20 @@ def noised(counts: Counts, *, epsilon: float, sensitivity: int) -> Counts:
         )
     scale = sensitivity / epsilon
     return counts + _geometric(counts.shape, scale) - _geometric(counts.shape, scale)
+
+
+def check_noise(counts: Counts, sources: Sequence[Source], columns: int) -> None:
+    """Raises ``ValueError`` where ``sources`` name noise that nobody adds, or a count is further below zero than theirs
+    reaches. ``columns``: in how many counts an event stands, one for each feature or tree."""
+    scale = 0.0
+    for source in sources:
+        if source.epsilon == 0.0:
+            continue
+        if not LEAST_EPSILON <= source.epsilon <= MOST_EPSILON or source.cap < 1:
+            raise ValueError(f"gateway {source.gateway!r} names noise of epsilon {source.epsilon:g}, cap {source.cap}")
+        scale += columns * source.cap / source.epsilon
+    if counts.size and counts.min() < -_REACH * scale:
+        raise ValueError("a count is further below zero than the noise that its sources name")
 
 
 def _geometric(shape: tuple[int, ...], scale: float) -> Counts:

@@ -52,7 +52,7 @@ class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if len(set(self.names)) != len(self.axes):
             raise ValueError("two features share a name")
         for axis in self.axes:
-            if not (math.isfinite(axis.low) and math.isfinite(axis.high) and axis.low < axis.high):
+            if not (axis.low < axis.high and math.isfinite(axis.high - axis.low)):
                 raise ValueError(f"feature {axis.name!r}: low must lie below high, and both must be finite")
 
     @property
@@ -102,9 +102,12 @@ def decode(data: bytes, where: str) -> Space:
 def load(path: Path) -> Space:
     """A space from a JSON file. Raises ``ConfigError``."""
     try:
-        data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"the space cannot be read: {error.strerror}", where=str(path)) from error
+    if len(data) > MOST_BYTES:
+        raise ConfigError(f"the space is longer than {MOST_BYTES} bytes", where=str(path))
     return decode(data, str(path))
 
 

@@ -17,10 +17,10 @@ from detectors.injection.model import LinearModel, Weighed
 from detectors.injection.signatures import Signatures
 from detectors.injection.sources import models_of, watch_of
 from detectors.injection.tokens import MOST_WORDS, lowered, spans_of, words_of
-from detectors.injection.views import views
+from detectors.injection.views import LEAST_GLUED, opened, views
 from detectors.injection.watch import log_odds
 from guard.errors import DetectionIncomplete
-from guard.types import DetectContext, DetectorInfo, Finding, Provenance, Segment
+from guard.types import DetectContext, DetectorInfo, Distribution, Finding, Provenance, Segment
 
 NAME: Final = "injection"
 VERSION: Final = "1"
@@ -88,7 +88,7 @@ class InjectionDetector(Rebuilt):
         stored, candidate = models_of(chosen, self._lexicon)
         self._model: LinearModel = stored.model
         self._candidate = None if candidate is None else candidate.model
-        self._watch = watch_of(stored, candidate)
+        self._watch = watch_of(stored, candidate, chosen.threshold)
         self._signatures = Signatures()
         self._info = DetectorInfo(
             NAME,
@@ -108,6 +108,10 @@ class InjectionDetector(Rebuilt):
     def measures(self) -> dict[str, float]:
         """Drift against the model's card, and the share in which the candidate disagrees."""
         return self._watch.measures()
+
+    def distribution(self) -> Distribution:
+        """The scores since the start, in bins."""
+        return self._watch.distribution()
 
     @property
     def entities(self) -> frozenset[str]:
@@ -133,9 +137,7 @@ class InjectionDetector(Rebuilt):
                 budget.check()
                 findings += self._findings(index, segment, budget)
         except Unfinished as stop:
-            raise DetectionIncomplete(
-                f"injection: stopped at the {stop}", reason=stop.reason, findings=findings
-            ) from None
+            raise _incomplete(stop, findings) from None
         return findings
 
     def detect_text(self, text: str) -> list[Finding]:
@@ -143,16 +145,29 @@ class InjectionDetector(Rebuilt):
         return self.detect([Segment.of(text, provenance="user")], one_call())
 
     def score(self, text: str) -> float:
-        """How likely one text of a user is an attack: the highest score of its parts, readings and signatures, 0..1."""
+        """How likely one text of a user is an attack: the highest score of its parts, readings and signatures, 0..1.
+
+        Raises ``DetectionIncomplete`` past ten seconds.
+        """
         segment, budget = Segment.of(text, provenance="user"), Budget(one_call().deadline)
-        scores = [judged.score for _, _, judged in self._parts(segment, budget)]
-        scores += [signature.score for _, _, signature in self._signatures.found(segment.folded.text, budget)]
+        try:
+            scores = [judged.score for _, _, judged in self._parts(segment, budget)]
+            scores += [signature.score for _, _, signature in self._signatures.found(segment.folded.text, budget)]
+        except Unfinished as stop:
+            raise _incomplete(stop) from None
         return max(scores, default=0.0)
 
     def explain(self, text: str) -> list[Explained]:
-        """Which parts of a text make it an attack, heaviest first: words with their concept and share."""
+        """Which parts of a text make it an attack, heaviest first: words with their concept and share.
+
+        Nothing of a text that is an attack in a disguise only (``views``). Raises ``DetectionIncomplete`` past ten
+        seconds.
+        """
         segment, budget = Segment.of(text, provenance="user"), Budget(one_call().deadline)
-        parts = [part for part in self._parts(segment, budget) if not part[2].view]
+        try:
+            parts = [part for part in self._parts(segment, budget) if not part[2].view]
+        except Unfinished as stop:
+            raise _incomplete(stop) from None
         if not parts:
             return []
         start, part, judged = max(parts, key=lambda item: item[2].score)
@@ -176,44 +191,55 @@ class InjectionDetector(Rebuilt):
 
     def _parts(self, segment: Segment, budget: Budget) -> Iterator[tuple[int, str, _Judged]]:
         """The text and its readings, in pieces that are not too long, each with its best judgement."""
-        shift = self._shifts.get(segment.provenance, 0.0)
         start = 0
         for part in segment.folded.text.split(_PARTED):
+            budget.check()  # a text may have thousands of readings
             low = lowered(part)
             words = words_of(low)
-            if len(words) >= _WORTH_A_LOOK:
+            if len(words) >= _WORTH_A_LOOK or len(part) >= LEAST_GLUED:
                 if len(words) <= MOST_WORDS:
-                    yield start, part, self._best(low, words, shift)
+                    yield start, part, self._best(low, words, segment, start)
                 else:
-                    yield from self._pieces(start, part, low, shift, budget)
+                    yield from self._pieces(start, part, low, segment, budget)
             start += len(part) + 1
 
     def _pieces(
-        self, start: int, part: str, low: str, shift: float, budget: Budget
+        self, start: int, part: str, low: str, segment: Segment, budget: Budget
     ) -> Iterator[tuple[int, str, _Judged]]:
         spans = list(spans_of(low))
         for first in range(0, len(spans) - _OVERLAP, MOST_WORDS - _OVERLAP):
             budget.check()
             piece = spans[first : first + MOST_WORDS]
             begin, end = piece[0][0], piece[-1][1]
-            yield start + begin, part[begin:end], self._best(low[begin:end], [low[a:b] for a, b in piece], shift)
+            words = [low[a:b] for a, b in piece]
+            best = self._best(low[begin:end], words, segment, start + begin)
+            yield start + begin, part[begin:end], best
 
-    def _best(self, low: str, words: list[str], shift: float) -> _Judged:
+    def _best(self, low: str, words: list[str], segment: Segment, start: int) -> _Judged:
+        """The best judgement of a text that begins at ``start`` of the segment, and of its readings."""
+        shift = self._shifts.get(segment.provenance, 0.0)
         features = self._model.features(words)
         weighed = self._model.weigh(words, features)
         best = _Judged(self._model.probability(weighed, shift), words, weighed, "")
         candidate = self._beside(words, features, shift)
-        for view, other in views(low, words, self._lexicon):
+        for view, other in self._readings(low, words, segment, start):
             features = self._model.features(other)
             seen = self._model.weigh(other, features)
             score = self._model.probability(seen, shift)
             candidate = max(candidate, self._beside(other, features, shift))
             if score > best.score:
                 best = _Judged(score, other, seen, view)
-        self._watch.observe((log_odds(best.score), *weighed.stage_two.tolist()))
+        self._watch.observe((log_odds(best.score), *weighed.stage_two.tolist()), best.score)
         if self._candidate is not None:
             self._watch.compare(live=best.score >= self._threshold, candidate=candidate >= self._threshold)
         return best
+
+    def _readings(self, low: str, words: list[str], segment: Segment, start: int) -> Iterator[tuple[str, list[str]]]:
+        folded = segment.folded
+        if folded.offsets is not None:
+            stop = start + len(low)
+            yield from opened(low, folded.offsets[start:stop], folded.ends and folded.ends[start:stop])
+        yield from views(low, words, self._lexicon)
 
     def _beside(self, words: list[str], features: Features, shift: float) -> float:
         """How the candidate judges; 0 without one. Its lexicon is the same, so the features are its too."""
@@ -241,3 +267,7 @@ class InjectionDetector(Rebuilt):
         told = sorted(shares.items(), key=lambda item: (-item[1], item[0]))[:_TOLD]
         parts = [f"{name} {share:.0%}" for name, share in told if share >= 0.01] or ["wording"]
         return ", ".join([judged.view, *parts] if judged.view else parts)
+
+
+def _incomplete(stop: Unfinished, findings: Sequence[Finding] = ()) -> DetectionIncomplete:
+    return DetectionIncomplete(f"injection: stopped at the {stop}", reason=stop.reason, findings=findings)

@@ -43,6 +43,7 @@ class Lexicon:
                 self._add(word, concept, f"{where}:{number}")
         for stems in self._stems.values():
             stems.sort(key=lambda stem: -len(stem[0]))
+        self._whole = frozenset(stem for stems in self._stems.values() for stem, _ in stems)
 
     @classmethod
     def shipped(cls) -> Lexicon:
@@ -61,7 +62,7 @@ class Lexicon:
 
     def knows(self, word: str) -> bool:
         """Whether the word stands in the lexicon, as a word or as a stem."""
-        return word in self._words or any(word == stem for stem, _ in self._stems.get(word[:_STEM], ()))
+        return word in self._words or word in self._whole
 
     def is_stem(self, word: str) -> bool:
         """Whether a stem begins the word."""

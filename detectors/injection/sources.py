@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from detectors.injection.lexicon import Lexicon
 from detectors.injection.stored import Stored, load
-from detectors.injection.watch import SPAN, histograms
+from detectors.injection.watch import SPAN, edges, histograms
 from detectors.models.directory import resolved
 from detectors.models.histogram import Histogram
 from detectors.models.watch import Watch, reference_of
@@ -55,8 +55,9 @@ def models_of(chosen: Chosen, lexicon: Lexicon) -> tuple[Stored, Stored | None]:
     return live, candidate
 
 
-def watch_of(live: Stored, candidate: Stored | None) -> Watch:
-    """What counts the judgements of these models. Raises ``ConfigError`` for a reference that is damaged."""
+def watch_of(live: Stored, candidate: Stored | None, threshold: float) -> Watch:
+    """What counts the judgements of these models; ``threshold`` flags. Raises ``ConfigError`` for a reference that is
+    damaged."""
     try:
         reference: dict[str, Histogram] = reference_of(live.card)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -72,6 +73,8 @@ def watch_of(live: Stored, candidate: Stored | None) -> Watch:
         reference=reference,
         span=SPAN,
         candidate="" if candidate is None else candidate.digest,
+        edges=edges(),
+        threshold=threshold,
     )
 
 

@@ -83,5 +83,7 @@ def _unpacked(arrays: artefact.Arrays, lexicon: Lexicon) -> LinearModel:
     roots = arrays["roots"].astype(np.float64) * scale
     if roots.shape != (SIZE,) or arrays["stage_two"].shape != (len(STAGE_TWO) + 1,):
         raise ValueError("its arrays have other shapes")
+    if not (np.isfinite(arrays["scale"]).all() and np.isfinite(arrays["stage_two"]).all()):
+        raise ValueError("a weight in it is not finite")
     weights = (np.sign(roots) * roots**2).astype(np.float32)
     return LinearModel(weights, bias, arrays["stage_two"].astype(np.float64), lexicon)

@@ -19,7 +19,10 @@ _WORD: Final = re.compile(r"\w+(?:'\w+)?|[<>\[\]{}|#=*\"`~-]{2,8}")
 _CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _ANY_WORD: Final = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:'[^\W{_CJK}]+)?|[<>\[\]{{}}|#=*\"`~-]{{2,8}}")
 _HAS_CJK: Final = re.compile(f"[{_CJK}]")
-_APOSTROPHES: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
+_SIGNS: Final = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u02bc": "'"} | {chr(0x1F1E6 + at): chr(ord("a") + at) for at in range(26)}
+)
+"""Other apostrophes, and the letters that flags are made of."""
 _LONGEST: Final = 40
 
 Words = npt.NDArray[np.uint64]
@@ -30,7 +33,7 @@ def lowered(text: str) -> str:
     low = text.lower()
     if len(low) != len(text):
         low = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
-    return low if low.isascii() else low.translate(_APOSTROPHES)
+    return low if low.isascii() else low.translate(_SIGNS)
 
 
 def words_of(low: str) -> list[str]:

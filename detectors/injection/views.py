@@ -1,14 +1,18 @@
-"""What a text says to a reader who undoes a disguise that plain decoding does not: l33t, l e t t e r s, rot13, and
-words or lines that are written backwards. Each is tried only where the text shows signs of it."""
+"""What a text says to a reader who undoes a disguise that plain decoding does not: l33t, l e t t e r s, rot13, words or
+lines that are written backwards, words that run together. Each is tried only where the text shows signs of it."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from detectors.injection.lexicon import Lexicon
+from detectors.injection.tokens import words_of
 
 # A letter alone, parted from the next by one sign, at least eight times.
 _SPACED: Final = re.compile(r"(?<![\w])\w(?:[ ._*|/-]{1,2}\w(?!\w)){7,}")
@@ -16,6 +20,13 @@ _APART: Final = re.compile(r"[ ._*|/-]")
 _WIDE: Final = re.compile(r" {2,}|\n")
 _LEET_WORD: Final = re.compile(r"\b(?=\w*[a-z])(?=\w*[013457@$])[\w@$]{3,}\b")
 _LEET: Final = str.maketrans("013457@$", "oieastas")
+LEAST_GLUED: Final = 20
+"""Letters from which a word may be several. What shows nothing is taken out of a text before, so it parts no words."""
+_MOST_GLUED: Final = 16_384
+"""Letters of a text that are taken apart, each at some 2 us."""
+_SNAKES: Final = 1 / 3
+"""A text with more words joined by underscores is no code."""
+_LETTERS: Final = re.compile(r"[a-z\u00df-\u024f']+")
 _LONGEST: Final = 16
 _FEWEST_AFTER_STEM: Final = 3
 _FEWEST: Final = 4
@@ -39,6 +50,8 @@ def views(low: str, words: list[str], lexicon: Lexicon) -> Iterator[tuple[str, l
     leet = sum(1 for _ in zip(_LEET_WORD.finditer(low), range(_LEAST_LEET), strict=False)) if _has_leet(low) else 0
     if leet >= _LEAST_LEET:
         yield "leet", [word.translate(_LEET) if _LEET_WORD.fullmatch(word) else word for word in words]
+    if together := _taken_apart(words, lexicon):
+        yield "words run together", together
     if len(words) < _FEWEST or sum(word in _COMMON for word in words) > _HIDDEN_SHARE * len(words):
         return
     for name, other in (
@@ -47,6 +60,16 @@ def views(low: str, words: list[str], lexicon: Lexicon) -> Iterator[tuple[str, l
     ):
         if sum(word in _COMMON for word in other) > 2 * _HIDDEN_SHARE * len(other):
             yield name, other
+
+
+def opened(low: str, offsets: Sequence[int], ends: Sequence[int] | None) -> Iterator[tuple[str, list[str]]]:
+    """The words of a folded text where what showed nothing, and was taken out, parts them; nothing where there was
+    none. ``offsets`` and ``ends`` are those of the characters of ``low``, as ``Folded`` has them."""
+    begins = np.asarray(offsets, np.int64)
+    gaps = np.flatnonzero(begins[1:] > (begins[:-1] + 1 if ends is None else np.asarray(ends, np.int64)[:-1])) + 1
+    if len(gaps):
+        places = [0, *gaps.tolist(), len(low)]
+        yield "invisible spaces", words_of(" ".join([low[a:b] for a, b in pairwise(places)]))
 
 
 def _has_leet(low: str) -> bool:
@@ -60,6 +83,21 @@ def _unspaced(low: str, lexicon: Lexicon) -> list[str]:
         parts = [_APART.sub("", part) for part in _WIDE.split(run[0])]
         words += parts if len(parts) > 1 else parted(parts[0], lexicon)
     return words
+
+
+def _taken_apart(words: list[str], lexicon: Lexicon) -> list[str]:
+    """All words, those that run together as several; empty where none does. Names in code are left as they are."""
+    scored = sum("_" in word for word in words) > _SNAKES * len(words)
+    apart: list[str] = []
+    left = _MOST_GLUED
+    for word in words:
+        for part in filter(None, word.split("_")) if scored else (word,):
+            if len(part) < LEAST_GLUED or len(part) > left or not _LETTERS.fullmatch(part):
+                apart.append(part)
+            else:
+                left -= len(part)
+                apart += parted(part, lexicon)
+    return apart if scored or left < _MOST_GLUED else []
 
 
 def parted(letters: str, lexicon: Lexicon) -> list[str]:

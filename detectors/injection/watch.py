@@ -25,6 +25,11 @@ def histograms() -> dict[str, Histogram]:
     return {name: Histogram(edges) for name, edges in _EDGES.items()}
 
 
+def edges() -> tuple[float, ...]:
+    """The bins of the score as scores in 0..1."""
+    return tuple(1.0 / (1.0 + math.exp(-edge)) for edge in _EDGES["score"])
+
+
 def log_odds(score: float) -> float:
     """Of a score in 0..1; of 0 and 1 some 28 to either side."""
     bounded = min(max(score, _LEAST), 1.0 - _LEAST)

@@ -32,12 +32,12 @@ _MIX: Final = (
 ) | np.uint64(1)
 # Name, signs without one of which it cannot be, expression.
 _SHAPES: Final = (
-    (b"code fence", "`{;:)", re.compile(r"```|^\s{4,}\S[^\n]*[;{:)][ \t]*$", re.MULTILINE)),
+    (b"code fence", "`{;:)", re.compile(r"```|^\s{4,}+\S[^\n]*[;{:)][ \t]*$", re.MULTILINE)),
     (
         b"code",
         "({;=<",
         re.compile(
-            r"\b(?:def|class|function|return|import|SELECT|public|const|var|let)\b[^.?!\n]*[({;=]|=>|</\w|\w\(\)|!=|==|#include"
+            r"\b(?:def|class|function|return|import|SELECT|public|const|var|let)\b[^.?!\n({;=]*+[({;=]|=>|</\w|\w\(\)|!=|==|#include"
         ),
     ),
     (b"file name", ".", re.compile(r"\w\.(?:py|js|ts|java|rs|go|rb|php|c|cpp|h|sql|sh|html|css|ya?ml|json|toml)\b")),
@@ -73,7 +73,9 @@ def features_of(text: str, lexicon: Lexicon) -> Indices:
     """Indices below ``SIZE``, each once, in order."""
     words = words_of(text)
     numbers = np.fromiter(
-        [crc32(b"0" if word.isdigit() else word[:_LONGEST].encode()) for word in words], np.uint64, len(words)
+        [crc32(b"0" if word.isdigit() else word[:_LONGEST].encode("utf-8", "surrogatepass")) for word in words],
+        np.uint64,
+        len(words),
     )
     concepts, where = lexicon.concepts(words)
     digits = sum(map(str.isdigit, words))

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from detectors.common import artefact
 from detectors.common.options import Rebuilt, digest, parse_options
 from detectors.injection.lexicon import Lexicon
-from detectors.intent.features import SIZE, features_of
-from guard.errors import ConfigError
-from guard.types import DetectorInfo, Facts, Intent, Segment
+from detectors.intent.features import features_of
+from detectors.intent.stored import LEARNED, NAME, chosen_of
+from detectors.intent.watch import watch_of
+from guard.types import DetectorInfo, Distribution, Facts, Intent, Segment
 
-NAME: Final = "intent"
 VERSION: Final = "1"
-KIND: Final = "intent 1"
-LEARNED: Final = ("chat", "code", "extract", "maths", "summarise", "translate")
 TOOL_USE: Final = "tool_use"
 LONG_CONTEXT: Final = "long_context"
 HEAD: Final = 700
 TAIL: Final = 300
 """Characters of the beginning and the end of a message that are read: the time does not depend on its length."""
 _MOST_SEGMENTS: Final = 8
-_STEPS: Final = 127.0
 
 
 class IntentOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,23 +32,10 @@ class IntentOptions(msgspec.Struct, frozen=True, kw_only=True):
     long_context_tokens: Annotated[int, msgspec.Meta(ge=1)] = 16_000
     """Estimated tokens of a body from which a request is ``long_context``."""
     model: str | None = None
-    """A file that ``python -m detectors.intent.training`` made; the shipped one if left out."""
-
-
-class Weights(NamedTuple):
-    """``classes``: SIZE rows and a bias row below them, one column for each of ``LEARNED``; ``hard``: the same for the
-    log-odds of a hard task."""
-
-    classes: npt.NDArray[np.float32]
-    hard: npt.NDArray[np.float32]
-
-    def judged(self, indices: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.float64], float]:
-        """Probabilities of the classes, and of the task being hard."""
-        scale = 1.0 / math.sqrt(max(len(indices), 1))
-        logits = self.classes[indices].sum(axis=0, dtype=np.float64) * scale + self.classes[-1]
-        odds = np.exp(logits - logits.max())
-        hard = float(self.hard[indices].sum(dtype=np.float64)) * scale + float(self.hard[-1])
-        return odds / odds.sum(), 1.0 / (1.0 + math.exp(-max(min(hard, 60.0), -60.0)))
+    """A file that ``guard model train`` made, or a directory of versions: its current one. The shipped one if left
+    out."""
+    model_key: str | None = None
+    """A public key in PEM: ``model`` must be signed by it."""
 
 
 class IntentClassifier(Rebuilt):
@@ -71,22 +50,39 @@ class IntentClassifier(Rebuilt):
         chosen = parse_options(IntentOptions, options, NAME)
         self._options = chosen
         self._lexicon = shipped_lexicon()
-        path = Path(chosen.model) if chosen.model else Path(str(files("detectors.intent").joinpath("model.npz")))
-        self._weights, of_model = load(path, self._lexicon)
+        stored = chosen_of(chosen.model, chosen.model_key, self._lexicon)
+        self._weights = stored.weights
+        self._watch = watch_of(stored)
         self._info = DetectorInfo(
-            NAME, VERSION, digest(NAME, VERSION, of_model, chosen.tool_use, chosen.long_context_tokens)
+            NAME,
+            f"{VERSION}+{stored.version}",
+            digest(NAME, VERSION, stored.digest, chosen.tool_use, chosen.long_context_tokens),
         )
 
     @property
     def info(self) -> DetectorInfo:
-        """Name, version, and the digest of model and options."""
+        """Name, version (with the model's after a plus sign), and the digest of model and options."""
         return self._info
+
+    def counters(self) -> dict[str, int]:
+        """What was read from words since the start, in bins: ``docs/models.md``."""
+        return self._watch.counters()
+
+    def measures(self) -> dict[str, float]:
+        """Drift against the model's card."""
+        return self._watch.measures()
+
+    def distribution(self) -> Distribution:
+        """The scores of what was read from words since the start, in bins."""
+        return self._watch.distribution()
 
     def classify(self, segments: Sequence[Segment], facts: Facts) -> Intent | None:
         """The intent of a request; ``None`` if it is no call of a model, or holds no words of a user."""
         if facts.operation is None:
             return None
         read = self._read(task_of(segments))
+        if read is not None:
+            self._watch.observe((read.score, read.difficulty, LEARNED.index(read.name)))
         if facts.tools and self._options.tool_use:
             return Intent(TOOL_USE, 1.0, read.difficulty if read else 0.0)
         if facts.tokens_estimate >= self._options.long_context_tokens:
@@ -129,29 +125,3 @@ def shortened(text: str) -> str:
 def shipped_lexicon() -> Lexicon:
     """The lexicon that the shipped model was trained with."""
     return Lexicon(files("detectors.intent").joinpath("lexicon.txt").read_text("utf-8"))
-
-
-def save(path: Path, weights: Weights, lexicon: Lexicon, card: Mapping[str, Any]) -> str:
-    """Writes the model, the rows that are not zero in 255 steps for each column, and its card. Returns the digest.
-    Raises ``OSError``."""
-    matrix = np.column_stack([weights.classes, weights.hard])
-    scale = np.abs(matrix).max(axis=0) / _STEPS
-    steps = np.round(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
-    rows = np.flatnonzero(steps.any(axis=1))
-    arrays = {"rows": rows.astype(np.uint32), "steps": steps[rows], "scale": scale.astype(np.float32)}
-    return artefact.write(path, KIND, arrays, {**card, "lexicon_sha256": lexicon.digest})
-
-
-def load(path: Path, lexicon: Lexicon) -> tuple[Weights, str]:
-    """A model and its digest. Raises ``ConfigError`` if it is damaged, or was trained with another lexicon."""
-    found = artefact.read(path, KIND)
-    if found.card.get("lexicon_sha256") != lexicon.digest:
-        raise ConfigError(
-            "the model was trained with another lexicon", where=str(path), mend="train it again with this one"
-        )
-    matrix = np.zeros((SIZE + 1, len(LEARNED) + 1), np.float32)
-    try:
-        matrix[found.arrays["rows"]] = found.arrays["steps"].astype(np.float32) * found.arrays["scale"]
-    except (KeyError, ValueError, IndexError) as error:
-        raise ConfigError(f"the model does not fit: {error}", where=str(path), mend="train it again") from None
-    return Weights(np.ascontiguousarray(matrix[:, :-1]), matrix[:, -1].copy()), found.digest

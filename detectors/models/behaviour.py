@@ -22,10 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from detectors.anomaly import TailModel
 from detectors.anomaly.features import NAMES
-from detectors.anomaly.forest import KIND
+from detectors.anomaly.forest import KIND, FlatForest
 from detectors.anomaly.second import one_sided
 from detectors.anomaly.training.flatten import arrays_of
 from detectors.common import artefact
+from detectors.models.simulated import measured
 from guard.errors import ConfigError
 from guard.types import BehaviourEvent, BehaviourOutcome, DecisionRecord
 
@@ -112,6 +113,7 @@ def event_of(record: DecisionRecord) -> BehaviourEvent | None:
         {name: float(value) for name, value in given.items() if value is not None},
         str(who["tenant"] or ""),
         known,
+        anonymous=who["method"] == "anonymous",
     )
 
 
@@ -211,8 +213,11 @@ class _Replay:
         )
 
 
-def write(path: Path, learned: Learned, *, name: str | None, signing_key: Path | None) -> tuple[str, str]:
-    """Fit the forest and write it as ``[detectors.options.behaviour] forest`` takes it; its digest and version.
+def write(
+    path: Path, learned: Learned, *, name: str | None, signing_key: Path | None
+) -> tuple[str, str, dict[str, Any]]:
+    """Fit the forest and write it as ``[detectors.options.behaviour] forest`` takes it; its digest and version, and how
+    it does on simulated attacks.
 
     Raises ``OSError``, ``KeyInvalid``.
     """
@@ -225,6 +230,7 @@ def write(path: Path, learned: Learned, *, name: str | None, signing_key: Path |
     digest = hashlib.sha256(artefact.packed(arrays)).hexdigest()
     seen = [feature for feature, column in zip(NAMES, learned.rows.T, strict=True) if column.any()]
     called = name or digest[:12]
+    metrics = measured(FlatForest(**arrays, depth=depth, normal=normal, features=len(NAMES)))
     card = {
         "version": called,
         "licence": "that of your log",
@@ -233,9 +239,10 @@ def write(path: Path, learned: Learned, *, name: str | None, signing_key: Path |
         "features": list(NAMES),
         "features_in_the_log": seen,
         "data": learned.account.as_card(),
+        "metrics": {"simulated": metrics},
         "libraries": {library: version(library) for library in _LIBRARIES},
     }
-    return artefact.write(path, KIND, arrays, card, signing_key=signing_key), called
+    return artefact.write(path, KIND, arrays, card, signing_key=signing_key), called, metrics
 
 
 def _when(moment_us: int) -> str:

@@ -33,10 +33,15 @@ ModelFile = Annotated[
 
 def evaluate(
     *,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="injection")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="injection, behaviour or intent")],
     sets: Annotated[
-        Path, typer.Option("--eval", metavar="DIR", help='Texts: atk_*, ben_*, hard_*.jsonl, lines of {"text": "…"}.')
-    ],
+        Path | None,
+        typer.Option(
+            "--eval",
+            metavar="DIR",
+            help='Texts of yours: atk_*, ben_*, hard_*.jsonl; for intent code*, chat*, …; lines of {"text": "…"}.',
+        ),
+    ] = None,
     model: ModelFile = None,
     model_key: ModelKey = None,
     lexicon: LexiconFile = None,
@@ -44,39 +49,30 @@ def evaluate(
     signing_key: SigningKey = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a model on texts that it was not trained on: recall where 1 % of the ordinary texts are flagged.
+    """Judge a model on what it was not trained on.
 
-    With --keep the figures stand in the card afterwards, and guard model promote compares them.
+    injection: recall where 1 % of the ordinary texts are flagged; needs --eval. behaviour: the forest alone, on
+    simulated attacks. intent: on your texts, or without --eval its training on held-out templates. With --keep the
+    figures stand in the card afterwards, and guard model promote compares them.
     """
-    _check_kind(kind)
     if keep and (model is None or model.is_dir()):
         raise ConfigError(
             "the figures can be kept in the card of a file only", where="--keep", mend="name it: --model FILE"
         )
     with needs_ml("judging"):
-        from detectors.injection.lexicon import Lexicon
-        from detectors.models.injection import evaluated, judge
+        from detectors.models import cards
+        from detectors.models.judging import Asked, judged
     file = None if model is None else resolved(model)
-    options: dict[str, Any] = {} if file is None else {"model": str(file)}
-    if model_key is not None and file is not None:
-        options["model_key"] = str(model_key)
-    if lexicon is not None:
-        options["lexicon"] = str(lexicon)
     if keep and file is not None and file.with_suffix(".sig").is_file() and signing_key is None:
         raise ConfigError(
             "the card is signed, and would not be afterwards", where=str(file), mend="sign it anew: --signing-key FILE"
         )
-    judged = judge(sets, options)
+    found = judged(kind, Asked(file, sets, model_key, lexicon))
+    lines = dict(found.lines)
     if keep and file is not None:
-        chosen = Lexicon.read(lexicon) if lexicon else Lexicon.shipped()
-        evaluated(file, judged, lexicon=chosen, signing_key=signing_key)
-    figures = judged.figures
-    lines = {f"recall  {name}": f"{share:.3f}" for name, share in figures.recall.items()}
-    lines |= {"recall  all, micro": f"{figures.micro:.3f}", "recall  all, macro": f"{figures.macro:.3f}"}
-    lines |= {f"flagged  {name}": f"{share:.3f}" for name, share in figures.flagged.items()}
-    lines |= {"AUC against ordinary": f"{figures.auc:.3f}", "threshold": f"{figures.threshold:.6f}"}
-    lines |= {"kept in": str(file.with_suffix(".json"))} if keep and file is not None else {}
-    tell(lines, {**figures._asdict(), "of": judged.of, "texts": judged.texts, "kept": keep}, as_json=as_json)
+        cards.keep(file, found.group, found.metrics, signing_key=signing_key)
+        lines["kept in"] = file.with_suffix(".json")
+    tell(lines, {**found.told, "kept": keep}, as_json=as_json)
 
 
 def calibrate(
@@ -99,7 +95,8 @@ def calibrate(
 
     Only labels of decisions that this very version judged count. The order of scores stays as it is.
     """
-    _check_kind(kind)
+    if kind != _KIND:
+        raise ConfigError(f"models of kind {kind!r} are not calibrated", where="KIND", mend=f"write {_KIND}")
     with needs_ml("calibration"):
         from detectors.injection.lexicon import Lexicon
         from detectors.injection.sources import shipped_file
@@ -159,8 +156,3 @@ def _left_out(collected: Collected) -> str:
         f"{collected.missed} attacks in which nothing was found, {collected.others} decisions of other versions, "
         f"{collected.lost} that are not in the log"
     )
-
-
-def _check_kind(kind: str) -> None:
-    if kind != _KIND:
-        raise ConfigError(f"models of kind {kind!r} are not judged on texts", where="KIND", mend=f"write {_KIND}")

@@ -17,7 +17,7 @@ from guard.errors import ConfigError
 
 _ID_DIGITS: Final = 16
 _EVALUATE: Final = (
-    "measure both on the same texts: guard model evaluate injection --eval DIR --keep --model FILE; or use --force"
+    "measure both on the same: guard model evaluate KIND --keep --model FILE (injection: --eval DIR); or use --force"
 )
 
 
@@ -72,9 +72,9 @@ def _checked(
     """What would be promoted, after it was loaded as a guard loads it. Raises ``ConfigError``, ``KeyInvalid``."""
     with needs_ml("promoting a model"):
         from detectors.common.artefact import read_any
-        from detectors.models.kinds import check_loads
+        from detectors.models.kinds import kind_of
     found = read_any(source, model_key=model_key)
-    check_loads(source, str(found.card["kind"]), lexicon)
+    kind_of(str(found.card["kind"]), source).load(source, lexicon)
     version = str(found.card.get("version", found.digest[:12]))
     if not VERSION.fullmatch(version):
         raise ConfigError("the version in the card is no word", where=str(source), mend="train it again with --name")
@@ -101,7 +101,7 @@ def _compared(directory: ModelDirectory, card: dict[str, Any], model_key: Path |
     if worse:
         return found, f"its metrics are worse than the current model's: {', '.join(worse)}"
     if not found:
-        return found, "its metrics and the current model's were not measured on the same texts"
+        return found, "its metrics and the current model's were not measured on the same texts or simulation"
     return found, ""
 
 

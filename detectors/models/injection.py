@@ -14,7 +14,7 @@ from detectors.injection.detector import InjectionDetector
 from detectors.injection.lexicon import Lexicon
 from detectors.injection.model import STAGE_TWO, LinearModel
 from detectors.injection.sources import shipped_file
-from detectors.injection.stored import Stored, digest_of, load, save
+from detectors.injection.stored import Stored, digest_of, save
 from detectors.injection.tokens import lowered, words_of
 from detectors.injection.training import corpus, grammar, train
 from detectors.injection.training.corpus import examples
@@ -115,13 +115,9 @@ def judge(directory: Path, options: Mapping[str, Any]) -> Judged:
     )
 
 
-def evaluated(file: Path, judged: Judged, *, lexicon: Lexicon, signing_key: Path | None) -> str:
-    """Write the figures into the card of a model's file. Returns the digest. Raises ``ConfigError``, ``OSError``,
-    ``KeyInvalid``."""
-    stored = load(file, lexicon)
-    group = {"of": judged.of, "texts": judged.texts, **_told(judged.figures)}
-    card = {**stored.card, "metrics": {**stored.card.get("metrics", {}), "evaluated": group}}
-    return save(file, stored.model, card, signing_key=signing_key)
+def as_card(judged: Judged) -> dict[str, Any]:
+    """The figures as a group of metrics in a card."""
+    return {"of": judged.of, "texts": judged.texts, **_told(judged.figures)}
 
 
 def _sets_digest(directory: Path) -> str:

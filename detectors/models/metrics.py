@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 LOWER_IS_BETTER: Final = frozenset({"hard_flagged"})
-COMPARED: Final = ("auc", "recall_micro", "recall_macro", "hard_flagged")
+COMPARED: Final = ("accuracy", "auc", "recall_micro", "recall_macro", "hard_flagged")
 """Shares in 0..1, as ``docs/models.md`` explains them."""
 TOLERANCE: Final = 0.001
 """What another machine's arithmetic may change."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from detectors.models.directory import VERSION
 from guard.errors import ConfigError
 from guard.types import CommandHost
+
+_COLUMNS: Final = 80
+_NARROWEST: Final = 40
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 ModelKey = Annotated[
@@ -66,4 +70,17 @@ def tell(lines: Mapping[str, object], told: Mapping[str, Any], *, as_json: bool)
         return
     width = max(map(len, lines), default=0) + 2
     for name, value in lines.items():
-        typer.echo(f"{name:<{width}}{value}")
+        first, *more = wrapped(str(value), width) or [""]
+        # What stays in one piece, such as a digest, moves to the left where it would not fit.
+        column = width if width + len(first) <= _COLUMNS else len(name) + 2
+        typer.echo(f"{name:<{column}}{first}".rstrip())
+        for line in more:
+            typer.echo(" " * width + line)
+
+
+def wrapped(text: str, indent: int) -> list[str]:
+    """The lines of a text of which each is to stand behind ``indent`` blanks; a path or a digest stays in one piece."""
+    width = max(_COLUMNS - indent, _NARROWEST)
+    if 0 < len(text) <= width:
+        return [text]  # with its blanks, which draw bars
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

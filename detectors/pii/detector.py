@@ -9,6 +9,7 @@ import msgspec
 
 from detectors.common import automata
 from detectors.common.budget import Budget, Unfinished, one_call
+from detectors.common.gate import Opened
 from detectors.common.options import Rebuilt, digest, parse_options
 from detectors.common.resolve import Candidate, resolve
 from detectors.pii.claims import Claims
@@ -40,16 +41,18 @@ _CONTEXT_ONLY: Final = frozenset({"UK_NHS"})
 """Ids that stand only with context, however they are written: one phone number in eleven passes as one."""
 
 
-class _Opened(msgspec.Struct, frozen=True, gc=False):
-    """What may find something in some texts: presidio's recognizers, our rules, our rules by object keys."""
+class _Gates(msgspec.Struct, frozen=True, gc=False):
+    """What may find something in some texts: presidio's recognizers, our rules, our rules by object keys. ``whole``:
+    there is but one text, so that this is known of each."""
 
-    engine: bool
-    rules: bool
+    engine: Opened
+    rules: Opened
     keys: bool
+    whole: bool
 
     @property
     def anything(self) -> bool:
-        return self.engine or self.rules or self.keys
+        return bool(self.engine or self.rules or self.keys)
 
 
 class PiiDetector(Rebuilt):
@@ -132,13 +135,13 @@ class PiiDetector(Rebuilt):
                 return findings
             self._measure(segments)
             budget.check()
-            opened = self._opened(segments, budget)
-            if not opened.anything and self._ner is None:
+            gates = self._gates(segments, budget)
+            if not gates.anything and self._ner is None:
                 return findings
             keys = KeyWords(segments)
             for index, segment in enumerate(segments):
                 found = []
-                for candidate in self._candidates(segment, keys, opened, budget):
+                for candidate in self._candidates(segment, keys, gates, budget):
                     budget.found()
                     found.append(candidate)
                 findings += self._findings(index, segment, found)
@@ -165,20 +168,29 @@ class PiiDetector(Rebuilt):
         ):
             raise Unfinished("limit", "max_line")
 
-    def _opened(self, segments: Sequence[Segment], budget: Budget) -> _Opened:
+    def _gates(self, segments: Sequence[Segment], budget: Budget) -> _Gates:
         """One pass over all texts, joined by newlines, that says what may find something at all."""
         joined = self._project("\n".join([segment.folded.text for segment in segments]), budget.check)
         keys = [segment.folded.text for segment in segments if segment.provenance == "key"]
-        return _Opened(self._engine.any(joined, budget), self._rules.any(joined, budget), self._rules.any_key(keys))
+        return _Gates(
+            self._engine.open(joined, budget),
+            self._rules.open(joined, budget),
+            self._rules.any_key(keys),
+            whole=len(segments) == 1,
+        )
 
-    def _candidates(self, segment: Segment, keys: KeyWords, opened: _Opened, budget: Budget) -> Iterator[Candidate]:
+    def _candidates(self, segment: Segment, keys: KeyWords, gates: _Gates, budget: Budget) -> Iterator[Candidate]:
         claims = Claims()
         view = self._view(segment.folded.text, budget.check)
-        if opened.rules or opened.keys:
-            key = keys.own(segment) if opened.keys else ()
-            yield from self._accepted(self._rules.find(view, key, budget), view, claims)
-        if opened.engine:
-            yield from self._recognized(segment, view, keys, claims, budget)
+        if gates.rules or gates.keys:
+            key = keys.own(segment) if gates.keys else ()
+            rules = gates.rules if gates.whole else self._rules.open(view.projected, budget)
+            if rules or key:
+                yield from self._accepted(self._rules.find(view, key, budget, rules), view, claims)
+        if gates.engine:
+            engine = gates.engine if gates.whole else self._engine.open(view.projected, budget)
+            if engine:
+                yield from self._recognized(segment, view, keys, claims, budget, opened=engine)
         # Last: where the model is late, what the others found is told.
         if self._ner is not None and segment.provenance != "key":
             yield from self._accepted(self._ner.find(view.canonical, budget), view, claims)
@@ -196,11 +208,11 @@ class PiiDetector(Rebuilt):
         return self._thresholds.get(entity, self._options.threshold)
 
     def _recognized(
-        self, segment: Segment, view: View, keys: KeyWords, claims: Claims, budget: Budget
+        self, segment: Segment, view: View, keys: KeyWords, claims: Claims, budget: Budget, *, opened: Opened
     ) -> Iterator[Candidate]:
         """What presidio's recognizers find, with context, thresholds and the allow-list."""
         text = view.canonical
-        for source, match in self._engine.found(view, budget, claims):
+        for source, match in self._engine.found(view, budget, claims, opened):
             value = text[match.start : match.end]
             threshold = self._threshold(source.entity)
             weak = source.entity in _CONTEXT_ONLY or (source.national and match.base < _STRONG)

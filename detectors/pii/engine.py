@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from detectors.common.budget import Budget, Unfinished
-from detectors.common.gate import Gate
+from detectors.common.gate import Gate, Opened
 from detectors.pii.claims import Claims
 from detectors.pii.context import ContextWords
 from detectors.pii.options import PiiOptions
@@ -83,9 +83,9 @@ class Engine:
     def _threshold(options: PiiOptions, recognizer: Any) -> float:
         return options.thresholds.get(recognizer.supported_entities[0], options.threshold)
 
-    def any(self, projected: bytes, budget: Budget) -> bool:
-        """Whether anything may match in a projected text, or in one of many that newlines join."""
-        return bool(self._gate.open(projected, budget.check))
+    def open(self, projected: bytes, budget: Budget) -> Opened:
+        """Which sources may match in a projected text, or in one of many that newlines join."""
+        return self._gate.open(projected, budget.check)
 
     def matches(self, text: str, budget: Budget, claims: Claims) -> tuple[str, Iterator[tuple[Source, Match]]]:
         """A folded text in its canonical reading, and what the recognizers find in it.
@@ -95,11 +95,11 @@ class Engine:
         Iterating raises ``Unfinished``.
         """
         view = View.of(text)
-        return view.canonical, self.found(view, budget, claims)
+        return view.canonical, self.found(view, budget, claims, self.open(view.projected, budget))
 
-    def found(self, view: View, budget: Budget, claims: Claims) -> Iterator[tuple[Source, Match]]:
-        """As ``matches``, of a text whose readings are known."""
-        for at in sorted(self._gate.open(view.projected, budget.check)):
+    def found(self, view: View, budget: Budget, claims: Claims, opened: Opened) -> Iterator[tuple[Source, Match]]:
+        """As ``matches``, of a text whose readings are known, and which sources may match in it."""
+        for at in sorted(opened):
             budget.check()
             source = self.sources[at]
             try:

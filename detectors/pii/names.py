@@ -58,10 +58,15 @@ _LONGEST: Final = 4
 # On projected text a letter outside ASCII is an underscore.
 _CAPITALISED: Final = r"[A-Z_][A-Za-z_'\-]*"
 _PAIR: Final = rf"{_CAPITALISED}\.?[ \f](?:(?:{_PARTICLE})[ \f])?[A-Z_]"
-_ALONE: Final = r"[A-Z_][a-z_]{2}"
+_ALONE: Final = r"[A-Z_][A-Za-z_'\-]{2}"
 
 Token = tuple[int, int, str]
 """Start, end and plain form of a capitalised word, as offsets of the text."""
+
+
+def _gate_of(cue: str) -> str:
+    """Where the cue has a name behind it: but for the cues of ``ENDS["small"]``, one begins with a capital."""
+    return source_of(cue) if cue in ENDS["small"] else f"{source_of(cue)}[A-Z_]"
 
 
 def _tokens(run: str, offset: int) -> list[Token]:
@@ -89,10 +94,10 @@ class Names:
         self._phrases = gazetteer.phrase
         self._strict = strict
         self._runs = _RUN if strict else _PAIRED
-        titles = source_of(TITLES)
-        self.gate_source = rf"(?:{_ALONE if strict else _PAIR})|{titles}|" + "|".join(map(source_of, CUES))
-        self._places = [matcher(titles), *(matcher(source_of(cue)) for cue in CUES)]
-        self._which = Gate([titles, *map(source_of, CUES)])
+        gates = [_gate_of(TITLES), *map(_gate_of, CUES)]
+        self.gate_source = "|".join([_PAIR, *([_ALONE] if strict else []), *gates])
+        self._places = [matcher(source_of(TITLES)), *(matcher(source_of(cue)) for cue in CUES)]
+        self._which = Gate(gates)
         self._keys = re.compile(KEYS)
 
     def find(self, view: View, key: Sequence[str], budget: Budget) -> Iterator[Candidate]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from detectors.common.budget import Budget
-from detectors.common.gate import Gate
+from detectors.common.gate import Gate, Opened
 from detectors.common.resolve import Candidate
 from detectors.pii import addresses, births, calls, cards, names
 from detectors.pii.claims import Claims, Cover
@@ -38,25 +38,24 @@ class Rules:
         self._key_gate = Gate([rule.key_gate_source or _NEVER for rule in self._rules])
         self.identity: Final = [text for rule in self._rules for text in (rule.gate_source, rule.key_gate_source)]
 
-    def any(self, projected: bytes, budget: Budget) -> bool:
-        """Whether a rule may find something in a projected text, its object key left out. Raises ``Unfinished``."""
-        return bool(self._gate.open(projected, budget.check))
+    def open(self, projected: bytes, budget: Budget) -> Opened:
+        """Which rules may find something in a projected text, its object key left out. Raises ``Unfinished``."""
+        return self._gate.open(projected, budget.check)
 
     def any_key(self, keys: Sequence[str]) -> bool:
         """Whether one of the object keys may make its value a finding."""
         return bool(keys) and bool(self._key_gate.open(project("\n".join(keys))))
 
-    def find(self, view: View, key: Sequence[str], budget: Budget) -> Iterator[Candidate]:
-        """What the rules find in a text under an object key of the words ``key`` (lower case; empty for none).
+    def find(self, view: View, key: Sequence[str], budget: Budget, opened: Opened) -> Iterator[Candidate]:
+        """What the rules find in a text under an object key of the words ``key`` (lower case; empty for none);
+        ``opened`` says which of them may find something in the text alone.
 
         A name within an address is part of the address. Raises ``Unfinished``.
         """
-        opened = set(self._gate.open(view.projected, budget.check))
-        if key:
-            opened |= set(self._key_gate.open(project(" ".join(key))))
+        by_key = self._key_gate.open(project(" ".join(key))) if key else ()
         claims = Claims()
         cover: Cover | None = None
-        for index in sorted(opened):
+        for index in sorted({*opened, *by_key}):
             budget.check()
             for candidate in self._rules[index].find(view, key, budget):
                 if candidate.type == addresses.ENTITY:

@@ -188,6 +188,7 @@ def _report(examined: Examined, *, strict: bool) -> dict[str, Any]:
         "detectors": [detector.info.name for detector in examined.detectors],
         "behaviour": examined.behaviour.info.name if examined.behaviour else None,
         "intent": examined.intent.info.name if examined.intent else None,
+        "sharing": sharing.url if (sharing := examined.config.detectors.sharing) else None,
         "routes": [{"path": r.path, "inspect": r.inspect, "provider": r.provider} for r in examined.config.routes],
     }
     if (engine := examined.engine) is not None:
@@ -223,6 +224,8 @@ def _tell(examined: Examined, path: Path | None) -> None:
         share = f"on {candidate.permille / 10:g} % of the exchanges, without effect"
         rows += [("candidate", f"policies {candidate.info.revision}, {candidate.entrypoint}, {share}")]
     rows += [("detectors", ", ".join(names) or "none")]
+    if (sharing := config.detectors.sharing) is not None and examined.behaviour is not None:
+        rows += [("sharing", f"behaviour, through {sharing.url} under the name {sharing.name}")]
     rows += [("route", _route(route, config)) for route in config.routes]
     rows += [("state", str(config.state_directory))]
     # A route that is not inspected says so in its own row.

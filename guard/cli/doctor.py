@@ -55,7 +55,7 @@ def examine(config: Path | None = None, app: str = "") -> Iterator[Check]:
     yield from installation.check_installation()
     # What follows imports the guard whole, which a broken installation may not let happen.
     try:
-        from guard.cli.diagnosis import anchors, configuration, engine, mounting, servers, state
+        from guard.cli.diagnosis import anchors, configuration, engine, mounting, servers, sharing, state
     except ImportError as error:
         yield Check("import", "problem", f"the guard cannot be imported: {error}", mend="reinstall policy-guard")
         return
@@ -70,6 +70,7 @@ def examine(config: Path | None = None, app: str = "") -> Iterator[Check]:
         yield from configuration.check_fit_of(loaded, bundle, config)
         yield from state.check_state(loaded.state_directory, loaded)
         yield from anchors.check_anchors(loaded)
+        yield from sharing.check_sharing(loaded)
     yield from servers.check_servers(loaded)
     yield from servers.check_forwarded(loaded, os.environ)
     if app:

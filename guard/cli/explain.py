@@ -21,7 +21,7 @@ from guard.review.query import Exchange, LogReader
 _SHOWN: Final = 8
 _EFFECTS: Final = {"allow": "green", "deny": "red"}
 _BEFORE: Final = ("Who", "What")
-_AFTER: Final = ("Otherwise", "Candidate", "Behaviour", "Not inspected", "Answer", "Policy", "Record")
+_AFTER: Final = ("Otherwise", "Candidate", "Found", "Behaviour", "Not inspected", "Answer", "Policy", "Record")
 
 
 def explain(

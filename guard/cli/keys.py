@@ -203,7 +203,7 @@ def accept(
             mend = "guard keys request [--next] prints what to endorse for this deployment"
             raise ConfigError("an endorsement is of another key or another log", where=str(notes), mend=mend)
     add_notes(directory, given)
-    typer.echo(f"kept {len(given)} endorsements")
+    typer.echo(f"kept {len(given)} endorsement{'' if len(given) == 1 else 's'}")
     return 0
 
 
@@ -284,7 +284,7 @@ def _say(found: KeyReport) -> None:
         typer.echo(f"{found.key}  endorsed by {', '.join(found.roots)}")
     for origin in found.origins:
         later = "; the deployment's new key follows at its next heartbeat or start" if origin.pending else ""
-        typer.echo(f"{origin.origin}  signed by {origin.key}, {origin.epochs} key(s) so far{later}")
+        typer.echo(f"{origin.origin}  signed by {origin.key}, key number {origin.epochs}{later}")
     _say_trust(found.trust)
 
 

@@ -19,6 +19,7 @@ from guard.record.cosignature import Cosignature, CosignerKey, cosignatures
 from guard.record.note import NoteInvalid, parse_checkpoint, split_note
 from guard.record.trust import read_trust
 from guard.record.verify import find_origins
+from guard.review.query import LogReader
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ def anchors(
     """
     log = directory_of(directory)
     witnesses = _witnesses(trust, given=directory is not None)
-    listed = [one for origin in find_origins(log) for one in _listed(origin, witnesses)[-count:]]
+    listed = [one for origin in find_origins(LogReader(log).directory) for one in _listed(origin, witnesses)[-count:]]
     if as_json:
         typer.echo(msgspec.json.encode(listed))
         return

@@ -26,11 +26,9 @@ from guard.record.export.sshsig import allowed_signer, sign_checkpoint, signed_t
 from guard.record.export.table import rows
 from guard.record.export.tiles import write_tree
 from guard.record.note import VerifierKey
-from guard.record.schema import AnyRecord
 from guard.record.verify import find_origins
 from guard.review.filters import Filter
 from guard.review.query import LogReader
-from guard.types import DecisionRecord
 
 _KEYS: Final = "keys"
 
@@ -63,20 +61,11 @@ class Chosen(msgspec.Struct, frozen=True):
 def export_decisions(place: Path, chosen: Chosen, ocsf: OcsfVersion | None, output: Path | None) -> None:
     """Write decisions as OCSF events, or as a table where no version is given."""
     reader = LogReader(place)
-    unjoined = unfit = 0
-
-    def fits(record: DecisionRecord) -> bool:
-        nonlocal unfit
-        try:
-            msgspec.convert(record, AnyRecord)
-        except msgspec.ValidationError:
-            unfit += 1
-            return False
-        return True
+    unjoined = 0
 
     def found() -> Iterator[Exchange]:
         nonlocal unjoined
-        for exchange in exchanges(filter(fits, reader.records())):
+        for exchange in exchanges(reader.records()):
             if chosen.matches(exchange):
                 unjoined += exchange.ending == "unjoined"
                 account.records += 1 if exchange.outcome is None else 2
@@ -92,8 +81,6 @@ def export_decisions(place: Path, chosen: Chosen, ocsf: OcsfVersion | None, outp
         warn("no decision is such")
     if unjoined:
         warn(f"{unjoined} decisions stand without their outcome: too many were under way at once")
-    if unfit:
-        warn(f"{unfit} records do not fit the schema and are left out; run: guard log verify")
     warn_of_unreadable(reader)
 
 

@@ -18,11 +18,13 @@ from guard.record.groups import LABEL_ABOUT, LABEL_NOTE
 from guard.record.keys import PSEUDONYM_KEY, load_pseudonym_key
 from guard.record.reads import label_record, write_reading
 from guard.review.filters import Filter
-from guard.review.query import LogReader
+from guard.review.query import Exchange, LogReader
 from guard.review.reading import keys_beside, log_and_name, reader_name
 from guard.types import DecisionRecord
 
 BEHAVIOUR: Final = "behaviour"
+_UNUSUAL: Final = 400
+"""The score, in thousandths, from which a behaviour model's verdict is what may be judged: docs/behaviour.md."""
 _TRUTH: Final = {"true": True, "false": False}
 
 
@@ -49,8 +51,8 @@ def label(
     train behaviour read the labels.
     """
     log = directory_of(directory)
-    found = LogReader(log).find(decision_id).decision
-    subject = _about(found, about)
+    exchange = LogReader(log).find(decision_id)
+    found, subject = exchange.decision, _about(exchange, about)
     if note is not None and not re.fullmatch(LABEL_NOTE, note):
         raise ConfigError(
             "the note is no ticket's id, and texts do not enter the log",
@@ -69,18 +71,21 @@ def label(
     typer.echo(said)
 
 
-def _about(decision: DecisionRecord, given: str | None) -> str:
-    """What the label is about. Raises ``ConfigError`` where that is not clear."""
+def _about(exchange: Exchange, given: str | None) -> str:
+    """What the label is about: the only thing that was seen, in the request or the answer. Raises ``ConfigError`` where
+    that is not clear."""
     if given is not None:
         if not re.fullmatch(LABEL_ABOUT, given):
             raise ConfigError(f"{given!r} is no type of finding", where="--about", mend="such as PROMPT_INJECTION")
         return given
-    document = decision["policy_input"] or {}
-    seen = sorted({finding["type"] for finding in document.get("findings", ())})
-    if not seen and (document.get("anomaly") or {}).get("score"):
-        seen = [BEHAVIOUR]
+    decision: DecisionRecord = exchange.decision
+    documents = [record.get("policy_input") or {} for record in (decision, exchange.outcome or {})]
+    types = {str(finding["type"]) for document in documents for finding in document.get("findings", ())}
+    seen = sorted(types)
+    if any((document.get("anomaly") or {}).get("score", 0) >= _UNUSUAL for document in documents):
+        seen.append(BEHAVIOUR)
     if len(seen) == 1:
-        return str(seen[0])
+        return seen[0]
     what = f"the decision has several findings: {', '.join(seen)}" if seen else "nothing was found in this decision"
     mend = "name the one that you judge: --about TYPE" if seen else "name what was missed: --about PROMPT_INJECTION"
     raise ConfigError(what, where=f"decision {decision['id']}", mend=mend)

@@ -37,8 +37,10 @@ def print_records(out: Console, records: Iterable[DecisionRecord], *, as_json: b
 
 def warn_of_unreadable(reader: LogReader) -> None:
     """Say that lines of the log are no records."""
-    if reader.unreadable:
-        warn(f"{reader.unreadable} lines are no records; run: guard log verify")
+    count = reader.unreadable
+    if count:
+        said = "1 line is no record and is" if count == 1 else f"{count} lines are no records and are"
+        warn(f"{said} left out; run: guard log verify")
 
 
 def _print_record(out: Console, record: DecisionRecord) -> None:
@@ -69,11 +71,14 @@ def _told(record: DecisionRecord) -> list[str]:
     """What the records of the log itself tell, in a few words."""
     if record["kind"] == "audit_read":
         asked = ", ".join(f"{name} {value}" for name, value in sorted(record["asked"].items()))
-        shown = f"{record['records']} records" + ("" if record["complete"] else ", broken off")
+        count = record["records"]
+        shown = f"{count} record{'' if count == 1 else 's'}" + ("" if record["complete"] else ", broken off")
         return [record["word"], f"by {record['reader']}", asked, shown]
     if record["kind"] == "label":
         said = f"{record['about']}: {'an attack' if record['attack'] else 'no attack'}"
         return [record["decision_ref"], said, record["note"] or "", f"by {record['reader']}"]
+    if record["kind"] == "key":
+        return [f"{record['event']} {record['purpose']} key {record['key']}", record.get("tenant") or ""]
     if record["kind"] == "writer":
         return [record["writer"], record["event"], f"at {record['size']} records"]
     if record["kind"] == "recovery":

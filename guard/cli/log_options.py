@@ -19,8 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of sentences.")
 
 def directory_of(given: Path | None) -> Path:
     """The log in a state directory, or what was given. Raises ``ConfigError``."""
-    place = load_config().state_directory if given is None else given
-    if given is not None and find_origins(place):
-        return place
-    inner = place / "log"
-    return inner if inner.is_dir() else place
+    if given is None:
+        return load_config().state_directory / "log"
+    inner = given / "log"
+    # A state directory has keys before it has a log.
+    is_state = inner.is_dir() or (given / "keys").is_dir()
+    return inner if is_state and not find_origins(given) else given

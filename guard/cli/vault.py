@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from guard.cli.complaints import warn
 from guard.config import GuardConfig, load_config
 from guard.errors import ConfigError
 from guard.obligations.conversations import STORE, Conversations
@@ -33,7 +34,7 @@ def show(config: ConfigFile = None, as_json: Json = False) -> int:
         typer.echo(msgspec.json.encode(stored))
         return 0
     for one in stored:
-        typer.echo(f"{one.tenant}  {one.conversations} conversations  {one.sealed_bytes} bytes")
+        typer.echo(f"{one.tenant}  {_conversations(one.conversations)}  {one.sealed_bytes} bytes")
     if not stored:
         typer.echo("the vault holds no conversation")
     return 0
@@ -56,8 +57,14 @@ def destroy(
         raise typer.BadParameter("name exactly one of --tenant NAME, --no-tenant and --all")
     with _opened(config) as store:
         count = 0 if store is None else store.destroy_all() if everything else store.destroy(tenant)
-    typer.echo(msgspec.json.encode({"destroyed": count}) if as_json else f"destroyed {count} conversations")
+    typer.echo(msgspec.json.encode({"destroyed": count}) if as_json else f"destroyed {_conversations(count)}")
+    if not count:
+        warn("there was nothing to destroy; if there should have been, look at the name")
     return 0
+
+
+def _conversations(count: int) -> str:
+    return f"{count} conversation{'' if count == 1 else 's'}"
 
 
 @contextmanager

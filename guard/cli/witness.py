@@ -14,7 +14,8 @@ def witness(
     *,
     state: Annotated[Path, typer.Option(metavar="DIR", help="Where it keeps its key and what it cosigned.")],
     log: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Keys of the logs, one vkey a line (log.vkey); may be repeated.")
+        list[Path],
+        typer.Option(metavar="FILE", help="Keys of the logs, as guard keys show prints them; may be repeated."),
     ],
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The address to listen at; port 0 takes a free one.")

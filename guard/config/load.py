@@ -27,6 +27,7 @@ _PATHS: Final = (
     ("policy", "opa", "ca_file"),
     ("policy", "directories"),
     ("policy", "candidate", "directories"),
+    *(("detectors", "sharing", key) for key in ("password_file", "ca_file", "client_cert_file", "client_key_file")),
     *(("record", "anchors", key) for key in ("directory", "http_token_file", "timestamp_roots_file", "ca_file")),
     *(("policy", *part, "bundle", key) for part in ((), ("candidate",)) for key in _BUNDLE_PATHS),
 )

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from guard.config.anchors import AnchorsConfig, WitnessConfig
 from guard.config.bundle import BundleConfig
+from guard.config.sharing import SharingConfig
 
 _NAME = r"^[A-Za-z0-9._:-]{1,64}$"
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -126,12 +127,13 @@ class IdentityConfig(_Section):
 class DetectorsConfig(_Section):
     """``[detectors]``: which detectors run, by the name of their ``guard.detectors`` entry point. ``options`` holds a
     table for each, handed to its constructor. ``behaviour`` is the model that scores callers, ``intent`` the one that
-    says what requests ask for; ``""`` for none."""
+    says what requests ask for; ``""`` for none. ``sharing`` lets replicas learn from each other."""
 
     enabled: tuple[Name, ...] = ("pii", "secrets")
     behaviour: Name | Literal[""] | None = "behaviour"
     behaviour_snapshot_seconds: int = Field(300, ge=0)
     intent: Name | Literal[""] | None = None
+    sharing: SharingConfig | None = None
     options: dict[Name, dict[str, Any]] = {}
 
 

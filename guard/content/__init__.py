@@ -19,7 +19,7 @@ from guard.content.headers import Head, parse_head
 from guard.content.media_types import is_opaque
 from guard.content.members import member
 from guard.content.passing import Arguments, PassingEvent, is_document, read_arguments, read_event, value_at
-from guard.content.paths import read_path, write_path
+from guard.content.paths import is_wordless, read_path, write_path
 from guard.content.reader import assemble, read, write
 from guard.content.shapes import SHAPES, Shape, ShapeName, choose
 from guard.content.sse import Event, EventReader, Framing
@@ -59,6 +59,7 @@ __all__ = [
     "is_document",
     "is_number_text",
     "is_opaque",
+    "is_wordless",
     "member",
     "parse_head",
     "read",

@@ -42,6 +42,8 @@ def apply_to_pieces(pieces: Sequence[str], edits: Sequence[Edit]) -> list[str]:
     other pieces keep what was not replaced. Linear in pieces and edits. Raises ``ObligationFailed`` for edits that
     overlap or lie outside.
     """
+    if not edits:
+        return list(pieces)
     check_edits("".join(pieces), edits)
     changed: list[str] = []
     queue = list(edits)

@@ -6,7 +6,7 @@ bytes with other texts. Keeps nothing between events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +48,11 @@ class PassingEvent(msgspec.Struct, frozen=True, eq=False):
     divisible: bool
     walk: StreamWalk
 
+    @property
+    def known_characters(self) -> int:
+        """The length of its texts that are known, and therefore no parts."""
+        return self.walk.known_characters
+
     def write(self, texts: Mapping[int, str]) -> bytes:
         """The event with other texts: index of a part to its text. What spells the texts again is emptied."""
         changes: list[tuple[Slot, Any]] = [
@@ -61,10 +66,17 @@ class PassingEvent(msgspec.Struct, frozen=True, eq=False):
 
 
 def read_event(
-    event: Event, shape: Shape, *, keyed: KeyedHash, limits: ReadLimits, field_names: frozenset[str] = frozenset()
+    event: Event,
+    shape: Shape,
+    *,
+    keyed: KeyedHash,
+    limits: ReadLimits,
+    field_names: frozenset[str] = frozenset(),
+    known: Container[tuple[str, str]] = frozenset(),
 ) -> PassingEvent:
-    """The texts of one event. Raises ``ContentRefused`` as ``read`` does."""
-    walk = StreamWalk(keyed, limits, field_names, size_bytes=0, passing=True)
+    """The texts of one event. ``known`` are ``(pointer, text)`` that stand alone and need not be inspected again: most
+    events repeat an id and a model. Raises ``ContentRefused`` as ``read`` does."""
+    walk = StreamWalk(keyed, limits, field_names, size_bytes=0, passing=True, known=known)
     holder = walk.documents[walk.event(event, shape)].holder
     value = next((held for held, (name, _) in zip(holder, event.fields, strict=True) if name == "data"), None)
     parts = [

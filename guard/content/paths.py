@@ -99,6 +99,16 @@ def read_path(
     )
 
 
+def is_wordless(path: str, raw_path: bytes | None, literal: frozenset[int], limits: ReadLimits) -> bool:
+    """Whether ``read_path`` finds nothing to say: both spellings are one, of words of APIs and of the configuration."""
+    if "%" in path or not path.isascii() or (raw_path is not None and raw_path != path.encode()):
+        return False
+    parts = path.split("/")
+    return len(parts) <= limits.max_fields and all(
+        not _is_text(text) or place in literal for place, text in enumerate(parts, -1)
+    )
+
+
 def _is_text(text: str) -> bool:
     return text != "" and text not in WORDS
 

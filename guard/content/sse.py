@@ -83,12 +83,12 @@ class EventReader:
         events: list[Event] = []
         buffer = self._buffer
         begin = 0
+        has_returns = buffer.find(b"\r", max(self._blank, self._scanned)) >= 0
         while True:
             self._blank = self._after_blank_lines(max(begin, self._blank))
-            match = blank_line.search(buffer, max(self._blank, self._scanned))
-            if match is None:
+            end = self._end(blank_line, max(self._blank, self._scanned), has_returns=has_returns)
+            if end < 0:
                 break
-            end = match.end()
             self._check_size(end - begin)
             events.append(self._event(bytes(buffer[begin:end]), complete=True))
             begin = self._blank = self._scanned = end
@@ -98,6 +98,14 @@ class EventReader:
         self._scanned = max(0, len(buffer) - 3)
         self._check_size(len(buffer))
         return events
+
+    def _end(self, blank_line: re.Pattern[bytes], start: int, *, has_returns: bool) -> int:
+        """Behind the next blank line; -1 if there is none yet. Most streams have no carriage returns."""
+        if has_returns:
+            match = blank_line.search(self._buffer, start)
+            return -1 if match is None else match.end()
+        at = self._buffer.find(b"\n\n", start)
+        return at if at < 0 else at + 2
 
     def _after_blank_lines(self, position: int) -> int:
         match = _BLANK_LINES.match(self._buffer, position)

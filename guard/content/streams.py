@@ -7,7 +7,7 @@ JSON stand under ``/event`` (``/event/data``, ``/event/comment``, ``/event/id``,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -72,23 +72,31 @@ class StreamWalk(Walk):
         *,
         size_bytes: int,
         passing: bool = False,
+        known: Container[tuple[str, str]] = frozenset(),
     ) -> None:
-        """``passing``: each event leaves before the next is read; what repeats a joined text is kept in ``copies``."""
+        """``passing``: each event leaves before the next is read; what repeats a joined text is kept in ``copies``, and
+        of texts that are ``known`` at their pointers only the ``known_characters`` are counted."""
         super().__init__(keyed, limits, field_names, size_bytes=size_bytes)
+        self.known_characters = 0
         self.targets: list[list[Slot] | Pieces] = []
         self.channels: dict[str, _Channel] = {}
         self.copies: list[tuple[str, Slot, At]] = []
         self._passing = passing
+        self._known = known
         self._seen: dict[tuple[str, str, Provenance], list[Slot]] = {}
         self._index: dict[tuple[str, str, Provenance], int] = {}
 
     def emit(self, text: str, slot: Slot, pointer: str, provenance: Provenance) -> None:
         """A text; one that was met before at that pointer gains a slot."""
-        known = self._seen.get((pointer, text, provenance))
-        if known is not None:
-            known.append(slot)
+        met = self._seen.get((pointer, text, provenance))
+        if met is not None:
+            met.append(slot)
             return
         slots = [slot]
+        if (pointer, text) in self._known:
+            self._seen[pointer, text, provenance] = slots
+            self.known_characters += len(text)
+            return
         if self._add(text, pointer, provenance, slots):
             self._seen[pointer, text, provenance] = slots
             self._index[pointer, text, provenance] = len(self.targets) - 1

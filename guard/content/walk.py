@@ -112,20 +112,24 @@ class Walk:
         members, items = place.members, place.items or place
         pairs: Iterable[tuple[Any, Any]] = node.items() if is_object else enumerate(node)
         for key, value in pairs:
+            below = ""
             if not is_object:
                 child = items
-                below = f"{pointer}/{_index(value, key) if place.indexed else key}"
             elif key in members:
                 child = members[key]
-                below = f"{pointer}/{key}" if child.token is None else pointer + _token(child.token, node)
             else:
                 child = place.rest or UNKNOWN
                 below = self._unrecognised(key, Slot(document, node, key, True), pointer)
             kind = type(value)
             if kind is str:
-                if value not in child.words:
-                    slot = Slot(document, node, key)
-                    self.string(value, slot, At(below, child, child.provenance or provenance, depth))
+                if value in child.words:
+                    continue
+            elif value is None or kind is bool or (kind is Raw and not is_number_text(_spelled(value), child.kind)):
+                continue
+            below = below or _below(pointer, place, child, node, key)
+            if kind is str:
+                slot = Slot(document, node, key)
+                self.string(value, slot, At(below, child, child.provenance or provenance, depth))
             elif child.kind == "fragments":
                 self._fragments(value, Slot(document, node, key), below)
             elif kind is dict or kind is list:
@@ -235,7 +239,8 @@ class Walk:
 
     def read_seams(self) -> None:
         """What is spelled over neighbouring text parts is read, too (``guard.content.adjacent``)."""
-        if len(self.segments) > 1:
+        # Most bodies have no two such pointers, and need no token.
+        if sum([segment.pointer.endswith("/text") or "/~" in segment.pointer for segment in self.segments]) > 1:
             read_seams(self.segments, frozenset({"text", self.token("text")}))
 
     def join(self, text: str, slot: Slot, at: At) -> None:
@@ -258,15 +263,20 @@ class Walk:
     def _number(self, raw: Raw, slot: Slot, at: At) -> None:
         """A number is a text if it is long enough to name somebody: eight digits, or any fraction where the shape does
         not expect a number."""
-        text = bytes(raw).decode()
+        text = _spelled(raw)
         if is_number_text(text, at.place.kind):
             self.emit(text, slot, at.pointer, at.provenance)
 
     def all_skipped(self) -> tuple[Skipped, ...]:
         """What was skipped; the positions past the inspection limit are gathered into at most 16 pointers."""
-        for pointer in _gathered(self.past_limit):
-            self.skip(pointer, coverage.INSPECT_LIMIT)
+        if self.past_limit:
+            for pointer in _gathered(self.past_limit):
+                self.skip(pointer, coverage.INSPECT_LIMIT)
         return tuple(self.skipped)
+
+
+def _spelled(number: Raw) -> str:
+    return bytes(number).decode()
 
 
 def is_number_text(text: str, kind: Kind = "open") -> bool:
@@ -293,6 +303,13 @@ def _gathered(pointers: list[str]) -> list[str]:
         if len(gathered) <= 16:
             return list(gathered)
     return [""]
+
+
+def _below(pointer: str, place: Place, child: Place, node: Any, key: Any) -> str:
+    """The pointer of a recognised member, or of an element."""
+    if type(node) is list:
+        return f"{pointer}/{_index(node[key], key) if place.indexed else key}"
+    return f"{pointer}/{key}" if child.token is None else pointer + _token(child.token, node)
 
 
 def _index(value: Any, position: int, name: str = "index") -> str:

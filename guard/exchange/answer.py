@@ -22,7 +22,7 @@ from guard.exchange.arriving import Arriving
 from guard.exchange.events import FlowingEvents, handle_events
 from guard.exchange.failing import FAIL_OPEN, broken, let_through, outage
 from guard.exchange.handling import NOTHING, Buffered, Passing, passing
-from guard.exchange.judge import Judgement, app_failed
+from guard.exchange.judge import Judgement, app_failed, found_by
 from guard.obligations.deny import error_event, status_of
 from guard.policy.document import recorded
 from guard.record.build import BodyDigest, ContentHasher, Spent, outcome_record
@@ -77,7 +77,7 @@ class Answer:
         self._judgements: list[Judgement] = []
         self._sent_bytes = 0
         self._digest: BodyDigest | None = None
-        self._hasher = ContentHasher(exchange.keyed)
+        self._hasher: ContentHasher | None = None
         self._sent_status: int | None = None
         self._recorded = self._lost = False
         self._failures: list[Decision] = []
@@ -213,7 +213,7 @@ class Answer:
         leaves with it, where that is not its own length."""
         if not self._recorded:
             self._sent_bytes += len(body)
-            self._hasher.update(body)
+            self._hashing().update(body)
         if not more:
             self._over = True
         await self._out({"type": "http.response.body", "body": body, "more_body": more})
@@ -222,6 +222,12 @@ class Answer:
         else:
             self._unsent.clear()
             self.exchange.account.drop_answer()
+
+    def _hashing(self) -> ContentHasher:
+        """The digest of what goes out in pieces; a whole body has its own."""
+        if self._hasher is None:
+            self._hasher = ContentHasher(self.exchange.keyed)
+        return self._hasher
 
     async def _out(self, message: Message) -> None:
         try:
@@ -276,11 +282,14 @@ class Answer:
         spent = self.exchange.spending.settle(whole=aborted is None)
         self.exchange.behaving.answered(
             tokens_out=self.exchange.spending.tokens_out,
-            error=aborted == "app_error" or self.status >= HTTPStatus.BAD_REQUEST,
+            error=aborted == "app_error" or not self.status or self.status >= HTTPStatus.BAD_REQUEST,
             refused=aborted in ("denied", "stopped"),
         )
+        outcome = self._outcome(aborted, last, spent)
+        services = self.exchange.services
+        services.tally.meter.answered(outcome, services.engine.rules)
         try:
-            await self.exchange.append(self._outcome(aborted, last, spent))
+            await self.exchange.append(outcome)
         except LogUnavailable as error:
             _log.error("the outcome could not be recorded", error=error.what)
             return False
@@ -318,10 +327,11 @@ class Answer:
             restored=self.restored,
             entrypoint=self.exchange.services.config.policy.entrypoint,
             size_bytes=self._sent_bytes,
-            response_body=self._digest or self._hasher.finish(),
+            response_body=self._digest or self._hashing().finish(),
             passed=self.exchange.passed(),
             unread=FAIL_OPEN if self._failures else None,
             spent=spent,
+            **found_by(final),
             duration_us=round((time.monotonic() - self._started) * 1e6),
             keyed=self.exchange.keyed,
         )

@@ -85,14 +85,15 @@ def read_beside(scope: Scope, matched: Matched, *, keyed: KeyedHash, limits: Rea
     if query:
         parts.append(Part(_read_query(query, matched, keyed=keyed, limits=limits), _written_query))
     raw_path = scope.get("raw_path")
-    path = reading.read_path(scope["path"], raw_path, keyed=keyed, limits=limits, literal=matched.literal)
-    parts.append(Part(path, _path_writer(matched)))
+    if not reading.is_wordless(scope["path"], raw_path, matched.literal, limits):
+        path = reading.read_path(scope["path"], raw_path, keyed=keyed, limits=limits, literal=matched.literal)
+        parts.append(Part(path, _path_writer(matched)))
     headers = reading.read_headers(scope["headers"], keyed=keyed, limits=limits, field_names=matched.field_names)
     parts.append(Part(headers, _written_headers))
     if scope.get("method", "GET") not in METHODS:
         method = Content(media_type="", size_bytes=0, segments=(Segment.of(scope["method"], _METHOD, "metadata"),))
         parts.append(Part(method, _written_method))
-    return Beside(tuple(part for part in parts if part.content.segments or part.content.skipped))
+    return Beside(tuple([part for part in parts if part.content.segments or part.content.skipped]))
 
 
 def _read_query(query: bytes, matched: Matched, *, keyed: KeyedHash, limits: ReadLimits) -> Content:

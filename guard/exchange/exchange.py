@@ -54,6 +54,7 @@ class Exchange(Session):
             await self._run()
         finally:
             self.account.close()
+            self.behaving.close()
             self.spending.close()
 
     async def _run(self) -> None:
@@ -66,6 +67,7 @@ class Exchange(Session):
             # Whatever breaks before the app is called must not let the request through unseen.
             admitted = await self._fail(error)
         self.account.rest()
+        self.behaving.close()
         if admitted is None:
             return
         self.spending.begin()
@@ -110,6 +112,7 @@ class Exchange(Session):
             return None
         judgement = await self.judge_request(content)  # (3)
         if judgement.decision.fail_open:
+            self.behaving.decided(judgement.decision)
             return await self._let_in(judgement.decision, judgement)
         decision, inspected = judgement.decision, body
         counts: Mapping[str, int] = {}
@@ -119,6 +122,7 @@ class Exchange(Session):
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
         self.barred = decision.effect == "deny"
+        self.behaving.decided(decision)
         status = None if decision.effect == "allow" else status_of(decision)
         record = self.decision(decision, judgement, status=status, counts=counts, digest=self._body_digest)
         await self.commit(record)  # (5)

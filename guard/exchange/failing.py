@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from guard.errors import GuardError, LogUnavailable, ObligationFailed, Overloaded, WorkTimeout, place_of
+from guard.exchange.meter import Meter
 from guard.record.ids import new_id
 from guard.telemetry import get_logger
 from guard.types import ANONYMOUS, Anomaly, Decision, GuardContext, Reason, Stage
@@ -32,13 +33,15 @@ _log = get_logger("guard.exchange.failing")
 
 
 class Tally:
-    """Failures of this process, for the heartbeats of its log: what could not be recorded one by one stands there."""
+    """Failures of this process, for the heartbeats of its log: what could not be recorded one by one stands there.
+    ``meter`` counts what was decided, for metrics."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.fail_open = 0
         self.unrecorded = 0
         self.overloaded = 0
         self.candidate_failed = 0
+        self.meter = Meter()
         self._clock = clock
         self._said_at = -_LOG_EVERY_SECONDS
         self._unsaid = 0

@@ -103,21 +103,22 @@ class Flow:
     def _taken(self, event: reading.Event) -> Entry:
         """The event among those that wait, its texts in their channels."""
         exchange = self._answer.exchange
-        read = exchange.read_event(event, self._shape)
+        read = exchange.read_event(event, self._shape, self._clean)
         self._verdicts.gaps(read.skipped)
         entry = Entry(read)
         for index, part in enumerate(read.parts):
-            exchange.spending.said(part.text)
+            exchange.spending.said(len(part.text))
             if part.at is not None and part.again:
                 self._copies.append(_Copy(part.at, part.text, entry.wait_for(index)))
             elif part.at is not None:
                 channel = self._channel(part.at)
                 entry.add(index, channel)
                 self._touched[part.at.pointer] = channel
-            elif part.segment is not None and (part.segment.pointer, part.text) not in self._clean:
+            elif part.segment is not None:
                 self._alone.append(alone(part.segment, entry.wait_for(index)))
                 if part.segment.provenance == "key" and len(self._keys) < MAX_CHANNELS:
                     self._keys[part.segment.pointer] = part.segment
+        exchange.spending.said(read.known_characters)
         self._held.add(entry)
         return entry
 
@@ -157,7 +158,10 @@ class Flow:
 
     async def _inspected(self, sources: Sequence[Source]) -> Decision | None:
         segments = [source.segment for source in sources]
-        keys = {**self._keys, **{key.pointer: key for source in sources for key in source.keys}}
+        keys = dict(self._keys)
+        for source in sources:
+            for key in source.keys:
+                keys[key.pointer] = key
         detection = await self._answer.exchange.services.pipeline.detect([*segments, *keys.values()], "response")
         found: dict[int, list[Finding]] = {}
         for finding in detection.findings:
@@ -218,6 +222,8 @@ class Flow:
         """
         text, fresh = source.segment.text, source.fresh
         exchange = self._answer.exchange
+        if not (findings or exchange.vault.used or (source.window is not None and source.window.swallowed)):
+            return [], None
         origin = 0 if source.standing is None else fresh
         back = [span for span in exchange.vault.spans(text, standing=source.standing, origin=origin) if span[1] > fresh]
         local = [f for f in findings if self._is_local(f)]

@@ -97,6 +97,11 @@ class Judgement:
         return self.detection.findings
 
 
+def found_by(judgement: Judgement | None) -> dict[str, Any]:
+    """What a record takes of the findings beside the Document: ``found`` of its builder."""
+    return {"found": (judgement.findings, judgement.segments)} if judgement and judgement.findings else {}
+
+
 async def judge(
     services: Services,
     caller: Caller,

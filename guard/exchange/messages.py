@@ -21,7 +21,7 @@ from guard.errors import ContentRefused, LogUnavailable, ObligationFailed, Overl
 from guard.exchange import frames
 from guard.exchange.failing import broken, let_through, outage
 from guard.exchange.frames import INTERNAL_ERROR, POLICY_VIOLATION, TOO_BIG
-from guard.exchange.judge import Duties, Judgement, denied_by_obligation, judge, refused
+from guard.exchange.judge import Duties, Judgement, denied_by_obligation, found_by, judge, refused
 from guard.exchange.services import Matched, Services
 from guard.exchange.session import Session
 from guard.exchange.spoken import Spoken
@@ -309,6 +309,7 @@ class Messages(Session):
             aborted=aborted,
             decisions=self._decisions,
             policy_input=recorded(self._last.document) if self._last else None,
+            **found_by(self._last),
             redactions=self._redactions,
             restored=self._restored,
             size_bytes=self._sent_bytes,

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
-from guard.errors import GuardError
+from guard.errors import GuardError, place_of
 from guard.record.segment import replace_file
 from guard.record.slot import Slot
 from guard.telemetry import get_logger
@@ -37,6 +38,9 @@ class Keeper:
         self._model = model
         self._slot: Slot | None = None
         self._task: asyncio.Task[None] | None = None
+        self._writing = Lock()  # a stop does not end the thread that writes
+        self.since_s: float | None = None
+        """When that was written which was read at the start, in seconds since 1970; ``None`` where nothing was."""
 
     async def start(self) -> None:
         """Take a place, read what stands there, and begin to write."""
@@ -74,7 +78,9 @@ class Keeper:
         try:
             if path.stat().st_size > _MOST_BYTES:
                 raise ValueError("it is too large")
+            written_s = path.stat().st_mtime
             model.restore(path.read_bytes())
+            self.since_s = written_s
         except ValueError as error:
             aside = path.with_name(_ASIDE)
             path.replace(aside)
@@ -86,6 +92,10 @@ class Keeper:
             return
         path = self._slot.path / _FILE
         try:
-            replace_file(path, model.dump())
+            with self._writing:
+                replace_file(path, model.dump())
         except OSError as error:
             _log.error("what behaviour was learned cannot be written", file=str(path), error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, the next snapshot is taken
+            name, where = type(error).__name__, place_of(error)
+            _log.error("what behaviour was learned cannot be written", file=str(path), exception=name, where=where)

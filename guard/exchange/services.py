@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 
 from guard.config import GuardConfig, Route
+from guard.content import ReadLimits
 from guard.errors import WorkTimeout
 from guard.exchange.failing import Tally
 from guard.exchange.pressure import Pressure
+from guard.exchange.sharing import Sharing
+from guard.exchange.waiting import Waiting
 from guard.identity import Authenticator
 from guard.keyed import KeyedHash
 from guard.obligations.conversations import Conversations
@@ -48,6 +51,8 @@ class Services:
     conversations: Conversations | None = None
     tenants: TenantKeys | None = None
     intent: IntentModel | None = None
+    sharing: Sharing | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     async def offload(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` here if its input is small, else in a worker thread: nothing holds the event loop for long.
@@ -62,6 +67,18 @@ class Services:
         except TimeoutError:
             mend = "send less at once, or raise limits.work_deadline_ms"
             raise WorkTimeout(f"a body was not read or written within {seconds:g} s", mend=mend) from None
+
+
+def read_limits(config: GuardConfig) -> ReadLimits:
+    """How deep, how many and how much a body may hold."""
+    limits = config.limits
+    return ReadLimits(
+        max_json_depth=limits.max_json_depth,
+        max_json_values=limits.max_json_values,
+        inspect_limit_bytes=limits.inspect_limit_bytes,
+        max_fields=limits.max_fields,
+        max_field_bytes=limits.max_field_bytes,
+    )
 
 
 def _nowhere(_path: str, _method: str) -> bool:

@@ -4,7 +4,9 @@ its decisions are written down."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -14,12 +16,12 @@ from guard.errors import GuardStopped, LogUnavailable
 from guard.exchange.behaving import Behaving
 from guard.exchange.beside import Beside, joined, read_beside, size_of
 from guard.exchange.failing import outage
-from guard.exchange.judge import Judgement, judge
+from guard.exchange.judge import Judgement, found_by, judge
 from guard.exchange.keeping import binding_of, hide
 from guard.exchange.pressure import Account
 from guard.exchange.results import outcomes_of, results_of
 from guard.exchange.scope import caller_of
-from guard.exchange.services import Matched, Services
+from guard.exchange.services import Matched, Services, read_limits
 from guard.exchange.spending import Spending
 from guard.obligations.redact import Edits, combine, redact, restore
 from guard.obligations.sealing import Binding
@@ -60,7 +62,8 @@ class Session:
         self._binding: Binding | None = None
         self._matched = matched
         self._uses: set[tuple[Stage, str]] = set()
-        self.behaving = Behaving(services.behaviour)
+        self.behaving = Behaving(services.behaviour, services.waiting, services.sharing)
+        self._judging_since = 0.0
 
     async def authenticate(self) -> None:
         """Find out who asks. Raises ``CredentialRefused``."""
@@ -72,10 +75,11 @@ class Session:
     async def judge_request(self, content: Content) -> Judgement:
         """Decide the request stage, and let the behaviour model see it.
 
-        The model scores after the detectors and learns right after the decision: requests that wait for a detector do
-        not hide behind each other.
+        The model scores after the detectors and learns, in ``behaving.decided``, once what the decision obliges to is
+        done and before it is durable: requests that wait for a detector or for the log do not hide behind each other.
         """
         services = self.services
+        self._judging_since = time.monotonic()
         self._beside = await services.offload(
             size_of(self.scope), read_beside, self.scope, self._matched, keyed=self.keyed, limits=self.limits
         )
@@ -93,7 +97,6 @@ class Session:
         )
         judgement = self.spending.take(judgement, self.keyed)
         self.barred = judgement.decision.effect == "deny"
-        self.behaving.decided(judgement.decision)
         self.asked = judgement.document
         return judgement
 
@@ -110,17 +113,24 @@ class Session:
                 _PENDING.add(task)
                 task.add_done_callback(_PENDING.discard)
             raise
+        self.services.tally.meter.committed(self._judging_since)
 
     async def append(self, record: DecisionRecord) -> None:
         """Make a record durable; on a route that fails open, go on without it. Raises ``LogUnavailable``."""
+        meter, holds = self.services.tally.meter, True
         try:
             await self.services.log.append(record)
         except LogUnavailable as error:
+            meter.unwritten += 1
             if not self.fails_open:
+                holds = False
                 raise
             self.unrecorded = error
             self.services.tally.unrecorded += 1
             self._use(error.code, "request" if record["kind"] == "decision" else "response")
+        finally:
+            if holds:  # also if it was cancelled: the log has the record
+                meter.decided(record, self.services.engine.rules)
 
     def may_open(self, error: Exception) -> bool:
         """Whether what failed with this error goes on uninspected: not what is barred, nor under a guard that was
@@ -159,17 +169,10 @@ class Session:
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def limits(self) -> reading.ReadLimits:
         """How deep, how many and how much a body may hold."""
-        limits = self.services.config.limits
-        return reading.ReadLimits(
-            max_json_depth=limits.max_json_depth,
-            max_json_values=limits.max_json_values,
-            inspect_limit_bytes=limits.inspect_limit_bytes,
-            max_fields=limits.max_fields,
-            max_field_bytes=limits.max_field_bytes,
-        )
+        return read_limits(self.services.config)
 
     async def inflate(self, body: bytes, head: reading.Head, max_bytes: int) -> bytes:
         """A body without its content encodings. Raises ``ContentRefused``."""
@@ -210,14 +213,18 @@ class Session:
             field_names=self._matched.field_names,
         )
 
-    def read_event(self, event: reading.Event, shape: reading.Shape) -> reading.PassingEvent:
-        """One event of a streamed answer as it passes. Raises ``ContentRefused``."""
+    def read_event(
+        self, event: reading.Event, shape: reading.Shape, known: Container[tuple[str, str]]
+    ) -> reading.PassingEvent:
+        """One event of a streamed answer as it passes, without the texts that are ``known`` to be clean at their
+        pointers. Raises ``ContentRefused``."""
         return reading.read_event(
             event,
             shape,
             keyed=self.keyed,
             limits=self.limits,
             field_names=self._matched.field_names,
+            known=known,
         )
 
     def read_arguments(self, text: str, at: reading.At) -> reading.Arguments:
@@ -336,4 +343,5 @@ class Session:
             refusal=refusal,
             connection=self.decision_id if message_id else None,
             keyed=self.keyed,
+            **found_by(judgement),
         )

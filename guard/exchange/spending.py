@@ -91,9 +91,9 @@ class Spending:
                 elif event.framing == "text":
                     self._events += 1
 
-    def said(self, text: str) -> None:
-        """Take note of a text of these events."""
-        self._characters += len(text)
+    def said(self, characters: int) -> None:
+        """Take note of the length of a text of these events."""
+        self._characters += characters
 
     def finished(self, content: Content) -> None:
         """Take note of the texts of a streamed answer that was read whole."""

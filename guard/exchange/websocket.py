@@ -45,6 +45,7 @@ class Conversation(Messages):
             context = await self._fail(error)
         finally:
             self.account.close()
+            self.behaving.close()
             if context is None:
                 self.spending.close()
         if context is not None:
@@ -91,6 +92,7 @@ class Conversation(Messages):
             except ObligationFailed as error:
                 decision = denied_by_obligation(decision, error)
         self.barred = decision.effect == "deny"
+        self.behaving.decided(decision)
         status = None if decision.effect == "allow" else status_of(decision)
         await self.commit(self.decision(decision, judgement, status=status, counts=counts))
         if decision.effect == "deny":

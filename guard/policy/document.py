@@ -35,6 +35,7 @@ _MILLI_BOUND: Final = 10**15
 """Thousandths up to here survive the way to a double and back."""
 _AMOUNTS: Final = frozenset({"value", "expected", "spread", "rarity", "share"})
 """What has a fraction in a feature."""
+_SCOPES: Final = frozenset({"own", "group", "global"})
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -107,7 +108,7 @@ def build_document(
         "findings": bounds.findings(findings, segments) if findings else [],
         "anomaly": {
             "score": _score(anomaly.score),
-            "scope": anomaly.scope,
+            "scope": anomaly.scope if anomaly.scope in _SCOPES else None,
             "second": None if anomaly.second is None else _score(anomaly.second),
             "features": _features(anomaly.features, bounds),
         },
@@ -177,8 +178,9 @@ def _attribute(value: str | int | bool, bounds: Bounds) -> str | int | bool:
 
 
 def _media_type(value: str, tainted: Collection[str], bounds: Bounds) -> str:
-    """RFC 6838 names without their rarer characters; a ``+`` makes them fall outside the rule for names."""
-    if value in _USUAL_TYPES or (_MEDIA_TYPE.fullmatch(value) and _CONTENT_TYPE not in tainted):
+    """RFC 6838 names without their rarer characters; a ``+`` makes them fall outside the rule for names. ``""`` where
+    the request names none, which is nobody's choice of words."""
+    if not value or value in _USUAL_TYPES or (_MEDIA_TYPE.fullmatch(value) and _CONTENT_TYPE not in tainted):
         return value
     return bounds.named("media_type", Named(value, _CONTENT_TYPE), tainted)
 
@@ -192,7 +194,7 @@ def _features(features: Iterable[Feature], bounds: Bounds) -> list[dict[str, Any
             "expected": _amount(feature.expected),
             "spread": _amount(feature.spread),
             "rarity": _amount(feature.rarity),
-            "drift": feature.drift,
+            "drift": bool(feature.drift),
             "share": _score(feature.share),
         }
         for _, feature in zip(range(16), features, strict=False)

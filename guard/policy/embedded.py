@@ -33,6 +33,9 @@ def compile_bundle(modules: Mapping[str, str], data: Mapping[str, Any], *, stric
 class EmbeddedEngine:
     """Evaluates one entrypoint of a bundle. Holds no state between decisions; several tasks may share it."""
 
+    waits: Final = False
+    """Whether an evaluation may give the event loop away (``guard.policy.engine``)."""
+
     def __init__(self, bundle: Bundle, entrypoint: str, *, max_steps: int = MAX_STEPS) -> None:
         """Compiles. ``entrypoint`` is ``data.…``; an evaluation takes ``max_steps`` at most. Raises ``PolicyInvalid``,
         also if no rule has that name."""

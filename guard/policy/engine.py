@@ -55,7 +55,8 @@ _TITLE: Final = {
 async def decide(engine: PolicyEngine, document: Mapping[str, Any], *, stage: Stage, deadline: float) -> Decision:
     """What happens to the exchange. Never raises for what an engine does; cancellation passes through.
 
-    ``deadline`` is a value of ``time.monotonic()``; an engine that does not keep it itself is left behind.
+    ``deadline`` is a value of ``time.monotonic()``; an engine that does not keep it itself is left behind. One with
+    ``waits = False`` never gives the loop away: no timer could stop it, and none is set.
     """
     started = time.perf_counter_ns()
     outage = False
@@ -64,7 +65,10 @@ async def decide(engine: PolicyEngine, document: Mapping[str, Any], *, stage: St
     would_deny: tuple[Reason, ...] = ()
     verdict: Verdict | None = None
     try:
-        async with asyncio.timeout(deadline - time.monotonic()):
+        if getattr(engine, "waits", True):
+            async with asyncio.timeout(deadline - time.monotonic()):
+                verdict = await engine.evaluate(document, deadline=deadline)
+        else:
             verdict = await engine.evaluate(document, deadline=deadline)
         if verdict.value is UNDEFINED:
             reasons = (_failure("policy_undefined", "The entrypoint is undefined for this input."),)

@@ -7,12 +7,21 @@ In memory: the decisions of the running boot that still wait for their outcome, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from guard.record.report import MAX_LISTED, Accounts, Damage, Notice, StepName
-from guard.record.schema import AnyRecord, CloseRecord, DecisionEntry, OpenRecord, OutcomeEntry, RecoveryRecord
+from guard.record.schema import (
+    AnyRecord,
+    CloseRecord,
+    DecisionEntry,
+    OpenRecord,
+    OutcomeEntry,
+    Record,
+    RecoveryRecord,
+)
 from guard.record.standings import Standings
 
 SILENCE_FACTOR: Final = 3
@@ -38,14 +47,16 @@ class Ledger:
         self._killed = 0
         self._places: dict[str, int] = {}
 
-    def take(self, records: Iterable[AnyRecord], file: str) -> None:
+    def take(self, records: Sequence[AnyRecord], file: str) -> None:
         """The records of one commit, which stands in ``file``."""
         accounts = self.accounts
         accounts.commits += 1
         counts = accounts.records
+        kinds: Counter[type[Record]] = Counter(map(type, records))
+        for kind, count in kinds.items():
+            tag = str(kind.__struct_config__.tag)
+            counts[tag] = counts.get(tag, 0) + count
         for record in records:
-            kind = str(record.__struct_config__.tag)
-            counts[kind] = counts.get(kind, 0) + 1
             self._watch_clocks(record)
             if said := self._standings.take(record):
                 accounts.contradictions_total += 1

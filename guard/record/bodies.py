@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from guard.keyed import KeyedHash
+
+_CONTENT_KEYS: Final[WeakKeyDictionary[KeyedHash, bytes]] = WeakKeyDictionary()
+"""What is derived for contents from each key that is in use: as long as that, and no longer."""
 
 
 class BodyDigest(msgspec.Struct, frozen=True):
@@ -33,7 +37,7 @@ class ContentHasher:
 
     def __init__(self, keyed: KeyedHash) -> None:
         self._key_id = keyed.key_id
-        self._hmac = hmac.new(keyed.digest("content key", b""), digestmod="sha256")
+        self._hmac = hmac.new(_content_key(keyed), digestmod="sha256")
         self._size = 0
 
     def update(self, data: bytes) -> None:
@@ -43,14 +47,23 @@ class ContentHasher:
 
     def finish(self) -> BodyDigest:
         """The digest of everything so far."""
-        return BodyDigest(f"hmac:{self._key_id}:{self._hmac.hexdigest()[:32]}", self._size)
+        return _digest(self._key_id, self._hmac.digest(), self._size)
 
 
 def digest_of(data: bytes, keyed: KeyedHash) -> BodyDigest:
-    """The keyed digest of a whole body."""
-    hasher = ContentHasher(keyed)
-    hasher.update(data)
-    return hasher.finish()
+    """The keyed digest of a whole body: that of a ``ContentHasher`` that was given all of it."""
+    return _digest(keyed.key_id, hmac.digest(_content_key(keyed), data, "sha256"), len(data))
+
+
+def _digest(key_id: str, digest: bytes, size_bytes: int) -> BodyDigest:
+    return BodyDigest(f"hmac:{key_id}:{digest[:16].hex()}", size_bytes)
+
+
+def _content_key(keyed: KeyedHash) -> bytes:
+    key = _CONTENT_KEYS.get(keyed)
+    if key is None:
+        key = _CONTENT_KEYS[keyed] = keyed.digest("content key", b"")
+    return key
 
 
 def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | None:
@@ -58,9 +71,7 @@ def body(body: bytes | BodyDigest | None, keyed: KeyedHash) -> dict[str, Any] | 
     if body is None:
         return None
     if isinstance(body, bytes):
-        hasher = ContentHasher(keyed)
-        hasher.update(body)
-        body = hasher.finish()
+        body = digest_of(body, keyed)
     return {"digest": body.digest, "bytes": body.size_bytes}
 
 

@@ -7,15 +7,19 @@ pseudonyms. ``docs/log-format.md`` describes every field; ``guard.record.schema`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from guard.keyed import KeyedHash
 from guard.record import bodies, parts
 from guard.record.bodies import BodyDigest, ContentHasher, PassedBody, digest_of
+from guard.record.evidence import evidence
 from guard.record.ids import new_id
 from guard.record.parts import Change, ObligationResult, Spent, Standing
 from guard.record.shadow import shadow
-from guard.types import Decision, DecisionRecord, DetectorOutcome, Mode, Principal
+from guard.types import Decision, DecisionRecord, DetectorOutcome, Finding, Mode, Principal, Segment
+
+Found: TypeAlias = tuple[Sequence[Finding], Sequence[Segment]]
+NOTHING_FOUND: Final[Found] = ((), ())
 
 __all__ = [
     "BodyDigest",
@@ -56,6 +60,7 @@ def decision_record(
     mode: Mode = "enforce",
     connection: str | None = None,
     changes: Sequence[Change] = (),
+    found: Found = NOTHING_FOUND,
 ) -> DecisionRecord:
     """The ``decision`` record of a request.
 
@@ -65,7 +70,8 @@ def decision_record(
     recorded as pending. ``request_body`` is the body as it was read (hash big ones beforehand, with
     ``ContentHasher``). ``refusal`` is the code and pointer of a body that was refused unread.
     ``connection`` is the decision id of the WebSocket connection whose message this is. ``changes`` are the smallest
-    changes of the policy input that would have changed the effect.
+    changes of the policy input that would have changed the effect. ``found`` are the findings and the segments they
+    point into, for their evidence.
     """
     return {
         "kind": "decision",
@@ -89,6 +95,7 @@ def decision_record(
         "connection": connection,
         **shadow(decision),
         **parts.counterfactual(changes),
+        **evidence(*found),
     }
 
 
@@ -111,6 +118,7 @@ def outcome_record(
     passed: PassedBody | None = None,
     unread: str | None = None,
     spent: Spent | None = None,
+    found: Found = NOTHING_FOUND,
 ) -> DecisionRecord:
     """The ``outcome`` record: what became of the request of the ``decision`` record ``decision_ref``.
 
@@ -119,7 +127,7 @@ def outcome_record(
     whole, else why not, in one word. ``redactions`` counts what was rewritten in the answer, ``restored`` the
     placeholders put back, ``size_bytes`` what was sent, ``passed`` what of a large request body the app was given.
     ``unread`` is why the answer was not inspected, where none of it was. ``spent`` are the tokens of a call that counts
-    against a limit.
+    against a limit. ``found`` as of ``decision_record``.
     """
     return {
         "kind": "outcome",
@@ -138,6 +146,7 @@ def outcome_record(
         "duration_us": duration_us,
         **bodies.passed(passed),
         **parts.spent(spent),
+        **evidence(*found),
     }
 
 

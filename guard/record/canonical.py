@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
+from msgspec import Meta
 
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 8785 section 3.2.2.3)."""
+
+Integer = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Natural = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 
 encode: Final = msgspec.json.Encoder(order="deterministic").encode
 """The canonical bytes of a value that is known to lie inside the subset; of others, bytes that may not be canonical."""

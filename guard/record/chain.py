@@ -54,6 +54,7 @@ class Chain:
 
     def __init__(self, key: VerifierKey, wanted: Iterable[int] = (), trust: Trust | None = None) -> None:
         """``key`` is the first one; ``key`` records in the log name the others. ``trust`` says which are believed."""
+        self.origin = key.name
         self.epochs = Epochs.beginning(key, trust)
         self.tree = CompactRange()
         self.ids = Ids()
@@ -99,7 +100,7 @@ class Chain:
         if repeated is not None:
             raise Flaw(f"the id {ids[repeated]} stands in the log already", repeated, "ids")
         tree.extend(leaves)
-        self._check_commit(batch, Checkpoint(self.key.name, tree.size, tree.root()))
+        self._check_commit(batch, Checkpoint(self.origin, tree.size, tree.root()))
         try:
             self.epochs = self.epochs.after(records, self.size, tree.size)
         except EpochRefused as error:
@@ -124,7 +125,7 @@ class Chain:
 
         A key that a ``key`` record behind the damage names counts, too: it shows that the writer went on.
         """
-        self._later |= named_keys(batch.records, self.key.name)
+        self._later |= named_keys(batch.records, self.origin)
         try:
             note = commit_note(batch.commit or b"")
         except NotCanonical:
@@ -141,8 +142,8 @@ class Chain:
             raise Flaw(f"the record calls itself {record.seq}, its place is {seq}", index)
         if record.prev != at.prev:
             self._blame(batch, index, at.prev)
-        if record.origin != self.key.name:
-            raise Flaw(f"the record belongs to {record.origin}, the log to {self.key.name}", index)
+        if record.origin != self.origin:
+            raise Flaw(f"the record belongs to {record.origin}, the log to {self.origin}", index)
         if type(record) is OpenRecord:
             if index or batch.start or record.boot in self._boots or record.boot == at.boot:
                 raise Flaw("an open record stands where no writer puts one", index)
@@ -163,7 +164,7 @@ class Chain:
         for number, other in enumerate(batch.records):
             tree.append(leaf_hash(line if number == index else other))
         try:
-            self._check_commit(batch, Checkpoint(self.key.name, tree.size, tree.root()))
+            self._check_commit(batch, Checkpoint(self.origin, tree.size, tree.root()))
         except Flaw:
             raise Flaw("the record is not the one whose hash the next record holds", index - 1) from None
         raise Flaw("prev is not the hash of the record before", index)

@@ -63,13 +63,15 @@ class Derived:
         self._directory = directory
         self._tiler = tiler
         self._leaves: list[bytes] = []
+        self._roots: list[bytes] = []
         self._filled: deque[Tile] = deque()
         self._unsynced: list[Path] = []
         self._frontier = b""
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Records were written; their hashes are only noted here."""
+    def extend(self, leaves: Iterable[bytes], roots: Iterable[bytes]) -> None:
+        """Records were written; their hashes, and the roots over the tiles that they fill, are only noted here."""
         self._leaves += leaves
+        self._roots += roots
 
     def begin(self, segment: int, epochs: Iterable[Epoch]) -> None:
         """A segment begins behind all that was noted."""
@@ -104,8 +106,9 @@ class Derived:
         self._frontier = b""
 
     def _catch_up(self) -> None:
-        self._filled += self._tiler.extend(self._leaves)
+        self._filled += self._tiler.extend(self._leaves, self._roots)
         self._leaves.clear()
+        self._roots.clear()
 
 
 def read_frontier(directory: Path, origin: str, segments: list[Segment]) -> Frontier | None:

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from guard.record.canonical import Integer, Natural
 from guard.record.shadow import ShadowPart
 
 MAX_FIRED: Final = 8
 MAX_READS: Final = 24
 MAX_COUNTERFACTUALS: Final = 8
-Natural = Annotated[int, Meta(ge=0)]
+MAX_EVIDENCE: Final = 16
+MAX_SAID: Final = 160
 Hex64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 Keyed = Annotated[str, Meta(pattern="^hmac:[a-z0-9]{4,16}:[0-9a-f]{32}$")]
@@ -31,7 +33,7 @@ LABEL_ABOUT: Final = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
 """What a label is about: a type of finding, or ``behaviour``."""
 LABEL_NOTE: Final = "^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$"
 """The id of a ticket."""
-AskedValue: TypeAlias = Annotated[str, Meta(pattern=ASKED)] | int | bool
+AskedValue: TypeAlias = Annotated[str, Meta(pattern=ASKED)] | Integer | bool
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +75,7 @@ class Ruling(_Part, frozen=True):
 
     effect: Literal["allow", "deny"]
     mode: Literal["enforce", "shadow"]
-    http_status: int | None
+    http_status: Integer | None
     fail: Fail | None
 
 
@@ -226,9 +228,19 @@ class Counterfactual(_Part, frozen=True, rename={"from_": "from"}):
     thousandths, as in the policy input; a string is one that the policy input holds."""
 
     feature: Annotated[str, Meta(max_length=256)]
-    from_: str | int | bool | None
-    to: str | int | bool | None
+    from_: str | Integer | bool | None
+    to: str | Integer | bool | None
     effect: Literal["allow", "deny"]
+
+
+class Evidence(_Part, frozen=True):
+    """Why a detector found a type at a place, in its words: rules, patterns, concepts and their shares. Of the finding
+    with the highest score there."""
+
+    type: Annotated[str, Meta(max_length=128)]
+    detector: Annotated[str, Meta(max_length=128)]
+    pointer: str
+    said: Annotated[str, Meta(pattern="^[A-Za-z0-9 ,.:;%()/_+<>='#?-]{1,160}$")]
 
 
 class Software(_Part, frozen=True):

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from guard.record.canonical import NotCanonical
+from guard.record.canonical import MAX_INTEGER, Integer, Natural, NotCanonical
 from guard.record.groups import (
     LABEL_ABOUT,
     LABEL_NOTE,
     MAX_COUNTERFACTUALS,
+    MAX_EVIDENCE,
     AskedName,
     AskedValue,
     Body,
@@ -22,11 +23,11 @@ from guard.record.groups import (
     DetectorName,
     DetectorRun,
     Duty,
+    Evidence,
     Hex64,
     Identifier,
     Inspected,
     Keyed,
-    Natural,
     PassedPart,
     Policy,
     Refusal,
@@ -85,19 +86,19 @@ class OpenRecord(Record, frozen=True, tag="open"):
 class CloseRecord(Record, frozen=True, tag="close"):
     """The process closed the log in order."""
 
-    counters: dict[str, int]
+    counters: dict[str, Integer]
 
 
 class HeartbeatRecord(Record, frozen=True, tag="heartbeat"):
     """The process lives. Silence is visible."""
 
-    counters: dict[str, int]
+    counters: dict[str, Integer]
 
 
 class SuppressedRecord(Record, frozen=True, tag="suppressed"):
     """What was counted instead of recorded since the last such record, or since the boot: names and numbers > 0."""
 
-    counts: dict[str, Annotated[int, Meta(ge=1)]]
+    counts: dict[str, Annotated[int, Meta(ge=1, le=MAX_INTEGER)]]
     since_us: Natural
 
 
@@ -167,7 +168,7 @@ class DecisionEntry(Record, frozen=True, tag="decision"):
     policy: Policy | None
     policy_input: dict[str, Any] | None
     detectors: list[DetectorRun]
-    redactions: dict[str, int]
+    redactions: dict[str, Integer]
     content: Body | None
     coverage: Inspected
     refusal: Refusal | None
@@ -176,6 +177,7 @@ class DecisionEntry(Record, frozen=True, tag="decision"):
     connection: Identifier | None = None
     shadow: ShadowPart | UnsetType = UNSET
     counterfactual: Annotated[list[Counterfactual], Meta(max_length=MAX_COUNTERFACTUALS)] | UnsetType = UNSET
+    evidence: Annotated[list[Evidence], Meta(max_length=MAX_EVIDENCE)] | UnsetType = UNSET
 
 
 class OutcomeEntry(Record, frozen=True, tag="outcome"):
@@ -183,13 +185,13 @@ class OutcomeEntry(Record, frozen=True, tag="outcome"):
     ``tokens`` only where a limit counts them."""
 
     decision_ref: Identifier
-    status: int | None
-    upstream_status: int | None
+    status: Integer | None
+    upstream_status: Integer | None
     aborted: str | None
     decisions: list[StageDecision]
     policy_input: dict[str, Any] | None
     detectors: list[DetectorRun]
-    redactions: dict[str, int]
+    redactions: dict[str, Integer]
     restored: Natural
     content: Body | None
     size_bytes: Natural
@@ -197,6 +199,7 @@ class OutcomeEntry(Record, frozen=True, tag="outcome"):
     duration_us: Natural
     request_content: PassedPart | UnsetType | None = UNSET
     tokens: SpentPart | UnsetType | None = UNSET
+    evidence: Annotated[list[Evidence], Meta(max_length=MAX_EVIDENCE)] | UnsetType = UNSET
 
 
 class AuditReadRecord(Record, frozen=True, tag="audit_read"):

@@ -110,7 +110,7 @@ def read_batches(path: Path, *, offset: int = 0, line: int = 1) -> Iterator[Batc
     with path.open("rb") as file:
         file.seek(offset)
         batch = Batch(line, offset, offset, [], None)
-        while raw := file.readline(MAX_RECORD_BYTES + 2):
+        while raw := file.readline(MAX_RECORD_BYTES + 1):
             line += 1
             offset += len(raw)
             batch.end = offset

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from guard.record.canonical import Natural
 from guard.types import Decision, Obligation, Reason
 
 MAX_LISTED: Final = 16
 _MAX_NAME: Final = 128
-Natural = Annotated[int, Meta(ge=0)]
 Name = Annotated[str, Meta(max_length=_MAX_NAME)]
 
 

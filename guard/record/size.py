@@ -5,22 +5,18 @@ What is taken out to get there is told in the record itself: ``truncated`` and `
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from guard.record.allow import allowed
-from guard.record.canonical import NotCanonical, canonical, encode
-from guard.record.lines import may_hold_large_integer
-from guard.record.schema import AnyRecord, read_record
+from guard.record.canonical import NotCanonical, canonical
+from guard.record.narrow import NARROW
+from guard.record.schema import read_record
 from guard.record.segment import MAX_RECORD_BYTES
 
-
-def _refuse_float(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not an integer")
-
-
-_decode: Final = msgspec.json.Decoder(AnyRecord, float_hook=_refuse_float).decode
+_NARROW: Final[dict[Any, Any]] = {str(kind.__struct_config__.tag): narrow for kind, narrow in NARROW.items()}
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 # What may be dropped, as paths. Who, what, the effect and the identifiers always stay.
 _DROPPABLE: Final[tuple[tuple[str, ...], ...]] = (
@@ -38,6 +34,7 @@ _DROPPABLE: Final[tuple[tuple[str, ...], ...]] = (
     ("redactions",),
     ("counters",),
     ("counterfactual",),
+    ("evidence",),
 )
 
 
@@ -48,13 +45,12 @@ def encoded(record: dict[str, Any]) -> bytes:
     for a record that does not fit its schema, or has no canonical form within the bound.
     """
     try:
-        # The common case: what the encoder wrote is read back by the schema, without floats, and without a doubt.
-        line = encode(record)
-        if len(line) <= MAX_RECORD_BYTES and line.isascii() and not may_hold_large_integer(line):
-            _decode(line)
+        # The common case. What is read is a copy in the schema's own structs, and that is what is written.
+        line = _encode(msgspec.convert(record, _NARROW[record["kind"]]))
+        if len(line) <= MAX_RECORD_BYTES and line.isascii():
             return line
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        pass  # the checks one by one say what is wrong, or mend it
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError):
+        pass  # another kind, or the checks one by one say what is wrong, or mend it
     try:
         line = bounded(record)
         read_record(line)

@@ -31,7 +31,8 @@ class Standings:
     def take(self, record: AnyRecord) -> str:
         """What in this record contradicts those before it; ``""`` for nothing."""
         if isinstance(record, DecisionEntry):
-            return self._contradiction(record.config_digest, record.policy) or self._strange_shadow([record.shadow])
+            said = self._contradiction(record.config_digest, record.policy)
+            return said if record.shadow is UNSET else said or self._strange_shadow([record.shadow])
         if isinstance(record, OutcomeEntry):
             return self._strange_shadow([verdict.shadow for verdict in record.decisions])
         if isinstance(record, ConfigRecord):

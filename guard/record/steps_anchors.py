@@ -46,7 +46,8 @@ def read_given(paths: Iterable[Path]) -> list[Anchor]:
             try:
                 anchors.append(_read(file, str(file), given=True))
             except (OSError, ValueError) as error:
-                raise UsageError(f"the anchor does not read: {error}", where=str(file), mend=_MEND) from error
+                said = (error.strerror if isinstance(error, OSError) else None) or error
+                raise UsageError(f"the anchor does not read: {said}", where=str(file), mend=_MEND) from error
     return anchors
 
 

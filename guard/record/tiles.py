@@ -60,12 +60,17 @@ class Tiler:
         """For each level the hashes behind its last full tile: enough to go on, and to tell the root."""
         return [bytes(row) for row in self._rows]
 
-    def extend(self, leaves: Iterable[bytes]) -> list[Tile]:
-        """Take leaf hashes; returns the tiles that they fill."""
+    def extend(self, leaves: Sequence[bytes], roots: Iterable[bytes] = ()) -> list[Tile]:
+        """Take leaf hashes; returns the tiles that they fill. ``roots`` are those over the tiles of leaves that they
+        fill, from a caller that has them."""
         filled: list[Tile] = []
-        for leaf in leaves:
-            self.size += 1
-            self._put(0, leaf, filled)
+        known = iter(roots)
+        taken = 0
+        while taken < len(leaves):
+            fitting = leaves[taken : taken + TILE_WIDTH - self.size % TILE_WIDTH]
+            taken += len(fitting)
+            self.size += len(fitting)
+            self._put(0, b"".join(fitting), filled, known)
         return filled
 
     def partial(self) -> list[Tile]:
@@ -87,16 +92,19 @@ class Tiler:
                     at += 1 << bit
         return CompactRange(self.size, hashes)
 
-    def _put(self, level: int, value: bytes, filled: list[Tile]) -> None:
+    def _put(self, level: int, hashes: bytes, filled: list[Tile], roots: Iterator[bytes]) -> None:
+        """Add hashes that fit the row of ``level``; ``roots`` are those over tiles of leaves that are known."""
         if level == len(self._rows):
             self._rows.append(bytearray())
         row = self._rows[level]
-        row += value
+        row += hashes
         if len(row) == TILE_WIDTH * _HASH_BYTES:
             count = self.size // TILE_WIDTH**level
-            filled.append(Tile(level, count // TILE_WIDTH - 1, TILE_WIDTH, bytes(row)))
+            data = bytes(row)
+            filled.append(Tile(level, count // TILE_WIDTH - 1, TILE_WIDTH, data))
             row.clear()
-            self._put(level + 1, _root_of_full(filled[-1].data), filled)
+            root = None if level else next(roots, None)
+            self._put(level + 1, root or _root_of_full(data), filled, roots)
 
 
 def last_leaf(directory: Path, tiler: Tiler) -> bytes:

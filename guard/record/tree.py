@@ -11,6 +11,9 @@ from hashlib import sha256
 from typing import Final
 
 EMPTY_ROOT: Final = sha256(b"").digest()
+_LEVELS: Final = 8
+"""Of a tile (C2SP tlog-tiles): 256 leaves."""
+_LAST: Final = (1 << _LEVELS) - 1
 
 
 class ProofInvalid(ValueError):
@@ -51,11 +54,17 @@ class CompactRange:
         hashes.append(leaf)
         self.size += 1
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add leaves, given by their hashes."""
+    def extend(self, leaves: Iterable[bytes], full: list[bytes] | None = None) -> None:
+        """Add leaves, given by their hashes. ``full`` takes the root of each perfect subtree of 256 leaves that they
+        complete, which is what stands above a full tile."""
         hashes, size = self.hashes, self.size
         for leaf in leaves:
             current, below = leaf, size
+            if full is not None and size & _LAST == _LAST:
+                for _ in range(_LEVELS):
+                    current = node_hash(hashes.pop(), current)
+                full.append(current)
+                below >>= _LEVELS
             while below & 1:
                 current = sha256(b"\x01" + hashes.pop() + current).digest()
                 below >>= 1

@@ -106,7 +106,8 @@ def read_trust(path: Path) -> Trust:
             raise UsageError(f"the trust file is longer than {_MAX_BYTES} bytes", where=str(path), mend=_MEND)
         lines = data.decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the trust file does not read: {error}", where=str(path), mend=_MEND) from error
+        said = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"the trust file does not read: {said}", where=str(path), mend=_MEND) from error
     trust = parse_trust(lines, str(path))
     if not trust.keys and not trust.roots:
         raise UsageError("the trust file names no key of a log and no root", where=str(path), mend=_MEND)

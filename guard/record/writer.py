@@ -177,12 +177,13 @@ class Writer:
         if lines:
             tree = self._tree.copy()
             leaves = [leaf_hash(line) for line in lines]
-            tree.extend(leaves)
+            full: list[bytes] = []
+            tree.extend(leaves, full)
             checkpoint = Checkpoint(self.origin, tree.size, tree.root())
             note = sign_note(checkpoint_text(checkpoint), (self._signer,))
             self._append(lines, note, sync=sync)
             self._tree, self._prev, self._note, self.checkpoint = tree, prev, note, checkpoint
-            self._derived.extend(leaves)
+            self._derived.extend(leaves, full)
         return answers
 
     def _append(self, lines: Sequence[bytes], note: str, *, sync: bool) -> None:

@@ -133,11 +133,12 @@ class Watch:
         if size in self._sizes:
             self._roots[size] = root.hex()
         for record in records:
-            if isinstance(record, OpenRecord):
+            if type(record) is OpenRecord:
                 # After a failed write the same process goes on, and was entered before.
                 self._named = record.writers if isinstance(record.writers, str) and not record.reopened else ""
             elif self._named and isinstance(record, _LATER_KINDS):
-                self._boots.setdefault(record.boot, (self._named, record.seq))
+                self._boots[record.boot] = (self._named, record.seq)
+                self._named = ""  # one record is enough to ask for the boot's entry
 
     def flaws(self, after: Listed) -> list[str]:
         """What contradicts the list, each a sentence; empty if nothing does. ``after`` was read after the origin."""

@@ -10,6 +10,7 @@ import msgspec
 
 from guard.policy.document import restore
 from guard.policy.places import Read, read_at
+from guard.review.found import Found, found_in
 from guard.review.query import Exchange
 
 
@@ -54,7 +55,9 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Because(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded exchange, explained. ``candidate`` are the policies in shadow, as recorded."""
+    """A recorded exchange, explained. ``found`` is what was found in the request, then in the answer, ``anomaly`` how
+    unusual the request was for its caller (as in the policy input). ``candidate`` are the policies in shadow, as
+    recorded."""
 
     id: str
     ts_us: int
@@ -63,6 +66,8 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     who: dict[str, Any]
     what: dict[str, Any]
     rulings: list[Ruling]
+    found: list[Found]
+    anomaly: dict[str, Any] | None
     coverage: dict[str, Any]
     policy: dict[str, Any] | None
     candidate: dict[str, Any] | None
@@ -87,6 +92,8 @@ def because(exchange: Exchange) -> Because:
         who=decision["who"],
         what=decision["what"],
         rulings=rulings,
+        found=[*found_in(decision), *found_in(outcome)],
+        anomaly=restore(decision["policy_input"])["anomaly"] if decision["policy_input"] else None,
         coverage=decision["coverage"],
         policy=decision["policy"],
         candidate=decision.get("shadow"),

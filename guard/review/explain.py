@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.review.found import found_in
 from guard.review.query import Exchange
 from guard.review.shadow import sentence, verdicts_of
 from guard.review.unusual import unusual
@@ -50,8 +51,8 @@ def explain(exchange: Exchange) -> list[Section]:
         Section("Otherwise", _otherwise(decision)),
         Section("Would deny", _would_deny(decision, outcome)),
         Section("Candidate", _candidate(decision, outcome)),
-        Section("Found", _found(decision["policy_input"])),
-        Section("Behaviour", unusual(decision["policy_input"]["anomaly"]) if decision["policy_input"] else []),
+        Section("Found", [*_found(decision), *(f"In the answer: {said}" for said in _found(outcome))]),
+        Section("Behaviour", _behaviour(decision)),
         Section("Not inspected", _not_inspected(decision["coverage"])),
         Section("Done", _done(decision)),
         Section("Answer", _answer(decision, outcome)),
@@ -103,7 +104,7 @@ def _what(decision: DecisionRecord) -> list[str]:
     what = decision["what"]
     said = f"{what['method']} on route {what['route'] or '(none)'}"
     if what["operation"]:
-        said += f", a {what['operation']} call"
+        said += f", {'an' if what['operation'][0] in 'aeiou' else 'a'} {what['operation']} call"
     if what["model"]:
         said += f" to the model {what['model']}"
     if what["provider"]:
@@ -140,18 +141,24 @@ def _candidate(decision: DecisionRecord, outcome: DecisionRecord | None) -> list
     return list(dict.fromkeys(filter(None, said)))
 
 
-def _found(policy_input: Mapping[str, Any] | None) -> list[str]:
-    if not policy_input:
-        return []
+def _found(record: DecisionRecord | None) -> list[str]:
+    found = found_in(record)
     said = [
-        f"{finding['count']} {finding['type']} at {finding['pointer'] or 'the whole body'}, "
-        f"score {finding['score'] / 1000:.2f} ({finding['detector']})."
-        for finding in policy_input["findings"][:_SHOWN]
+        f"{each.count} {each.type} at {each.pointer or 'the whole body'}, score {each.score:.2f} "
+        f"({each.detector}{f': {each.said}' if each.said else ''})."
+        for each in found[:_SHOWN]
     ]
-    more = len(policy_input["findings"]) - _SHOWN
+    more = len(found) - _SHOWN
     if more > 0:
         said.append(f"{more} more kinds of finding.")
     return said
+
+
+def _behaviour(decision: DecisionRecord) -> list[str]:
+    policy_input = decision["policy_input"]
+    if not policy_input:
+        return []
+    return unusual(policy_input["anomaly"], anonymous=decision["who"]["method"] == "anonymous")
 
 
 def _not_inspected(coverage: Mapping[str, Any]) -> list[str]:
@@ -191,7 +198,8 @@ def _answer(decision: DecisionRecord, outcome: DecisionRecord | None) -> list[st
             said += [sentence for why in verdict["why"] for sentence in _why(why)]
     said += _rewritten(outcome["redactions"], "answer")
     if outcome["restored"]:
-        said.append(f"{outcome['restored']} placeholders were restored.")
+        several = outcome["restored"] > 1
+        said.append(f"{outcome['restored']} placeholder{'s were' if several else ' was'} restored.")
     said += [f"Not inspected: {sentence}" for sentence in _not_inspected(outcome["coverage"])]
     said += _tokens(outcome.get("tokens"))
     return [*said, f"It took {outcome['duration_us'] / 1000:.1f} ms."]

@@ -96,7 +96,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         if any(said[name] != value for name, value in single.items()):
             return False
         document = record.get("policy_input") or {}
-        if self.finding and all(finding["type"] != self.finding for finding in document.get("findings", ())):
+        if self.finding and all(finding.get("type") != self.finding for finding in document.get("findings", ())):
             return False
         scored: int = (document.get("anomaly") or {}).get("score", 0)
         return scored >= self.anomaly

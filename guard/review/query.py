@@ -1,7 +1,7 @@
 """Queries over the records of a log directory: the last ones, one by id, those to come.
 
-Only committed records are read. Reading is not verifying: a line that is no record is counted in ``unreadable``, and
-``guard log verify`` says what it means.
+Only committed records are read. Reading is not verifying: a line that does not fit the schema is counted in
+``unreadable``, and ``guard log verify`` says what it means.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from guard.errors import GuardError
+from guard.record.canonical import NotCanonical
+from guard.record.schema import read_record
 from guard.record.segment import list_segments, read_batches
 from guard.record.verify import find_origins
 from guard.review.filters import Filter
@@ -141,12 +143,12 @@ class LogReader:
 
     def _decode(self, line: bytes) -> DecisionRecord | None:
         try:
-            record: Any = msgspec.json.decode(line)
-            _time(record), record["kind"], record["id"]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            # Whoever shows a record relies on its fields: one that was altered may lack them.
+            read_record(line)
+            found: DecisionRecord = msgspec.json.decode(line)
+        except (NotCanonical, msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
             return None
-        found: DecisionRecord = record
         return found
 
     def _not_one(self, decision_id: str, found: list[str]) -> RecordNotFound:

@@ -27,13 +27,17 @@ _WORDS: Final = {
 }
 _PAST: Final = {
     "own": "Compared with the caller's own past.",
-    "group": "The caller is new: compared with the others of its tenant.",
-    "global": "The caller is new: compared with everybody.",
+    "group": "Too little is known of the caller yet: compared with the others of its tenant.",
+    "global": "Too little is known of the caller yet: compared with everybody who has a credential.",
 }
 
 
-def unusual(anomaly: Mapping[str, Any]) -> list[str]:
-    """Sentences about a recorded anomaly; none where nothing was scored. Features of other models keep their names."""
+_AMONG_ANONYMOUS: Final = "Too little is known of the caller yet: compared with all others without a credential."
+
+
+def unusual(anomaly: Mapping[str, Any], *, anonymous: bool = False) -> list[str]:
+    """Sentences about a recorded anomaly of a caller with or without (``anonymous``) a credential; none where nothing
+    was scored. Features of other models keep their names."""
     if not anomaly["score"]:
         return []
     shares = [(one, round(one["share"] / 10)) for one in anomaly["features"]]
@@ -42,8 +46,9 @@ def unusual(anomaly: Mapping[str, Any]) -> list[str]:
     because = f", mostly by {', '.join(parts)}" if parts else ""
     said = [f"Behaviour scored {anomaly['score'] / 1000:.2f}{because}."]
     said += [_feature(one) for one, _ in told if "rarity" in one]
-    if anomaly.get("scope") is not None:
-        said.append(_PAST[anomaly["scope"]])
+    scope = anomaly.get("scope")
+    if scope in _PAST:
+        said.append(_AMONG_ANONYMOUS if anonymous and scope == "global" else _PAST[scope])
     if anomaly.get("second") is not None:
         said.append(f"Second opinion on all features together: {anomaly['second'] / 1000:.2f} (0.5 is ordinary).")
     return said
@@ -54,15 +59,16 @@ def _feature(one: Mapping[str, Any]) -> str:
     usual = f"usually {_number(one['expected'])}"
     if one["spread"]:
         usual += f", often up to {_number(one['expected'] + one['spread'])}"
+    said = f"{one['name']}: {what} {_number(one['value'])}{unit}, {usual}"
     if one["drift"]:
-        return f"{one['name']}: {what} {_number(one['value'])}{unit}, {usual}: it has crept up over many requests."
-    return f"{one['name']}: {what} {_number(one['value'])}{unit}, {usual}; {_rarity(one['rarity'])}."
+        return f"{said}; it has stayed above what it was for several requests."
+    return f"{said}; {_rarity(one['rarity'])}." if one["rarity"] else f"{said}."
 
 
 def _rarity(milli: int) -> str:
     if milli >= 6000:
         return "rarer than one in a million"
-    return f"seen so high about once in {_number(round(10 ** (milli / 1000)) * 1000)}"
+    return f"seen so high about once in {_number(round(float(f'{10 ** (milli / 1000):.2g}') * 1000))}"
 
 
 def _number(milli: int) -> str:

@@ -14,6 +14,7 @@ What holds text back (offsets are those of the folded text):
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from typing import Final
 
@@ -55,6 +56,24 @@ Span = tuple[int, int]
 
 def settled(text: str, start: int) -> int:
     """The greatest safe cut of ``text`` at or behind ``start``, which is one. Looks back a bounded way."""
+    cut = _in_prose(text, start)
+    return _settled(text, start) if cut is None else cut
+
+
+def _in_prose(text: str, start: int) -> int | None:
+    """The same where words and their punctuation are all there is: the last word is held back. ``None`` elsewhere."""
+    if len(text) - start > _LOOK_BACK:
+        return None
+    fresh = text[start:]
+    if not fresh.isascii() or fresh.encode().translate(None, _OF_PROSE):
+        return None
+    before, _, word = fresh.rpartition(" ")
+    if not word[:1].isalpha() or word.lower() in _SIGNS_SO_FAR:
+        return None
+    return None if before.rstrip(" ").rpartition(" ")[2].lower() in _SIGNS else len(text) - len(word)
+
+
+def _settled(text: str, start: int) -> int:
     first = max(start, len(text) - _LOOK_BACK)
     if first > start:
         separator = SEPARATOR.search(text, first)
@@ -125,6 +144,8 @@ def _goes_on(text: str, left: Span, right: Span | None) -> bool:
 
 
 _SIGNS: Final = ("at", "dot")
+_SIGNS_SO_FAR: Final = frozenset({"a", "at", "d", "do", "dot"})
+_OF_PROSE: Final = b" ,.;:!?'" + string.ascii_letters.encode()
 _SPELLS: Final = re.compile(r"[&%\\]")
 _SIGN_BEFORE: Final = re.compile(r"[(\[{<](?:at|dot|@|\.)?[)\]}>]?\Z")
 _SIGN_SO_FAR: Final = re.compile(r"[(\[{<](?:a|at|d|do|dot|@|\.)?(?:[)\]}>].*)?\Z|(?:a|at|d|do|dot|@|\.)?[)\]}>]?\Z")

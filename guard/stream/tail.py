@@ -26,6 +26,7 @@ LONGEST_TOKEN_CHARACTERS: Final = 16_384
 """A longer token without white space is not inspected whole: it leaves as ``SWALLOWED``."""
 SWALLOWED: Final = "<TOO_LONG>"
 _DIGIT: Final = re.compile(r"\d")
+_SPELLING: Final = MARKS[:3]
 _NAME_SO_FAR: Final = re.compile(r"\\N\{[A-Z0-9 -]{0,48}\Z")
 """The only mark that holds white space: ``\\N{LATIN SMALL LETTER A}``."""
 
@@ -189,4 +190,4 @@ def _certain(text: str, sent: int) -> int:
 
 def _spells(text: str, start: int) -> bool:
     """Whether there is a mark that spells a character; signs in brackets are words to whoever looks for a cut."""
-    return any(sign in text and pattern.search(text, start) is not None for sign, pattern in MARKS[:3])
+    return any(sign in text and pattern.search(text, start) is not None for sign, pattern in _SPELLING)

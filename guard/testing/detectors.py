@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 from guard.errors import DetectionIncomplete
@@ -25,6 +26,8 @@ TEXTS: Final[Sequence[str]] = (
 HUGE_CHARACTERS: Final = 1_000_000
 MOST_GROWTH_BYTES: Final = 2 << 20
 """What a detector may keep after a thousand texts that it has not met before."""
+PATIENCE_SECONDS: Final = 5.0
+"""How long past its deadline a detector may be found at work, on a machine that is busy with other things."""
 _CALLS: Final = 1_000
 _DIGEST_BYTES: Final = 32
 
@@ -66,7 +69,7 @@ def check_purity(detector: Detector, positive: str) -> None:
 
 
 def check_evidence(detector: Detector, positive: str) -> None:
-    """Evidence does not repeat what was found."""
+    """Evidence does not repeat what was found: it stands in the log."""
     for finding in detector.detect([Segment.of(positive)], context()):
         value = positive[finding.start : finding.end]
         _hold(value not in finding.evidence, f"the evidence of a {finding.type} repeats what was found")
@@ -80,6 +83,14 @@ def check_texts(detector: Detector, positive: str) -> None:
     for segment in segments:
         detector.detect([segment], context())
     _hold(bool(detector.detect([Segment.of(positive), *segments], context())), "beside odd texts it finds nothing")
+
+
+def check_folding(detector: Detector, positive: str) -> None:
+    """Characters that show nothing hide nothing: what stands in the positive text is found between them, too."""
+    segments = [Segment.of("\u200b".join(positive))]
+    findings = detector.detect(segments, context())
+    _hold(bool(findings), "a zero-width space after each character hides everything: match on segment.folded.text")
+    _check_findings(detector, segments, findings)
 
 
 def check_huge(detector: Detector, positive: str) -> None:
@@ -100,6 +111,16 @@ def check_deadline(detector: Detector, positive: str) -> None:
         _hold(incomplete.reason == "deadline", f"past its deadline it gives the reason {incomplete.reason!r}")
     else:
         _hold(False, "past its deadline it answers as if it had looked: raise DetectionIncomplete")
+
+
+def check_overtime(detector: Detector, positive: str) -> None:
+    """A long text does not keep it at work past its deadline: whoever asked has gone on without it, and pays for it."""
+    text = (positive + " ordinary words\n") * (HUGE_CHARACTERS // (len(positive) + 16))
+    asked = context(0.1)
+    with suppress(DetectionIncomplete):
+        detector.detect([Segment.of(text)], asked)
+    late = time.monotonic() - asked.deadline
+    _hold(late <= PATIENCE_SECONDS, f"it was at work {late:.1f} s past its deadline: look at the clock in between")
 
 
 def check_threads(detector: Detector, positive: str) -> None:
@@ -142,8 +163,10 @@ CHECKS: Final[Sequence[Callable[[Detector, str], None]]] = (
     check_purity,
     check_evidence,
     check_texts,
+    check_folding,
     check_huge,
     check_deadline,
+    check_overtime,
     check_threads,
     check_pickle,
     check_memory,

@@ -14,7 +14,7 @@ from guard.types.words import Effect, Stage
 class Finding(msgspec.Struct, frozen=True, gc=False):
     """Something that a detector saw in ``segments[segment].text[start:end]`` (code points of the original text).
 
-    ``evidence`` names the pattern or rule that matched and is free of personal data.
+    ``evidence`` names the pattern or rule that matched and is free of personal data: it enters the log.
     """
 
     type: str
@@ -72,8 +72,8 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Monitored(Protocol):
-    """A ``Detector`` or ``BehaviourModel`` that tells how its model fares. One may do without. Both are called from any
-    thread, now and then; numbers only, never a text."""
+    """A ``Detector``, ``BehaviourModel`` or ``IntentModel`` that tells how its model fares. One may do without. Both
+    are called from any thread, now and then; numbers only, never a text."""
 
     def counters(self) -> Mapping[str, int]:
         """What it counted since it was made, for the heartbeats of the log: few hundred names, none of them chosen by a
@@ -82,6 +82,24 @@ class Monitored(Protocol):
 
     def measures(self) -> Mapping[str, float]:
         """What is to be watched now, such as drift, for health and metrics."""
+        ...
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """Scores (0..1) that were counted in bins: ``counts[i]`` those up to ``edges[i]`` and above the edge before, the
+    last of them those above all edges. The edges rise; ``total`` is the sum of the scores."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+@runtime_checkable
+class Distributed(Protocol):
+    """A ``Monitored`` one that tells, too, how its scores are distributed. One may do without."""
+
+    def distribution(self) -> Distribution:
+        """The scores since it was made. From any thread."""
         ...
 
 
@@ -114,7 +132,10 @@ class BehaviourEvent(msgspec.Struct, frozen=True):
 
     ``group`` stands for the principal's tenant, ``""`` for none. ``labels`` are what the request used, by kind:
     ``endpoint``, ``model``, ``agent``, ``network``, ``tools``. Both are keyed pseudonyms or names of the
-    configuration, never raw text.
+    configuration, never raw text. ``anonymous``: the principal is an address, which costs nothing to change.
+    ``pending``: requests of the principal that are not decided yet, and count like those that were let in.
+    ``elsewhere``: another replica let it in, so it may be told after later ones; who tells it early has no clock that
+    was set back.
     """
 
     principal: str
@@ -122,6 +143,9 @@ class BehaviourEvent(msgspec.Struct, frozen=True):
     features: Mapping[str, float]
     group: str = ""
     labels: Mapping[str, tuple[str, ...]] = {}
+    anonymous: bool = False
+    elsewhere: bool = False
+    pending: int = 0
 
 
 class BehaviourOutcome(msgspec.Struct, frozen=True):
@@ -141,9 +165,9 @@ Scope = Literal["own", "group", "global"]
 class Feature(msgspec.Struct, frozen=True):
     """One feature's part in an anomaly. ``share`` lies in 0..1; the shares of one anomaly sum to 1 or are all 0.
 
-    ``spread`` is the factor that one standard deviation multiplies ``expected`` by, 0 where it is not known;
-    ``rarity`` is ``-log10`` of how often a value is at least so high: 3 is one in a thousand. ``drift``: not this value
-    but its slow rise over many requests is what is rare.
+    ``spread`` is what one standard deviation adds to ``expected``, in its unit, 0 where it is not known; ``rarity`` is
+    ``-log10`` of how often a value is at least so high: 3 is one in a thousand, and 0 where it is not known. ``drift``:
+    not this value but how long it has stayed above what it was is what is rare.
     """
 
     name: str

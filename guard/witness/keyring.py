@@ -8,25 +8,30 @@ from pathlib import Path
 from typing import Final
 
 from guard.errors import ConfigError, GuardError
-from guard.record.note import VerifierKey
+from guard.record.trust import TrustedKey, UsageError, parse_trust
 from guard.telemetry import get_logger
 
 _log = get_logger("guard.witness")
 _MAX_BYTES: Final = 1 << 20
-_MEND: Final = "one vkey a line, as in log.vkey"
+_MEND: Final = "the keys of the logs as guard keys show prints them for a trust file, a line each"
 
 
-def read_keys(path: Path) -> list[VerifierKey]:
-    """The verifier keys in a file, one vkey a line; ``#`` begins a comment line. Raises ``ConfigError``."""
+def read_keys(path: Path) -> list[TrustedKey]:
+    """The keys of logs in a trust file, with their sizes; its roots and witnesses are not looked at, since a witness
+    sees no record that could endorse a key. Raises ``ConfigError``."""
     try:
         with path.open("rb") as file:
-            lines = [line.strip() for line in file.read(_MAX_BYTES).decode().splitlines()]
-        keys = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+            lines = file.read(_MAX_BYTES).decode().splitlines()
+        keys = parse_trust(lines, str(path)).keys
     except (OSError, ValueError) as error:
-        raise ConfigError(f"the keys of the logs do not read: {error}", where=str(path), mend=_MEND) from None
+        said = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ConfigError(f"the keys of the logs do not read: {said}", where=str(path), mend=_MEND) from None
+    except UsageError as error:
+        said = error.what.removeprefix("the trust file does not read: ")
+        raise ConfigError(f"the keys of the logs do not read: {said}", where=error.where, mend=_MEND) from None
     if not keys:
         raise ConfigError("the file names no log", where=str(path), mend=_MEND)
-    return keys
+    return list(keys)
 
 
 class Keyring:
@@ -39,7 +44,7 @@ class Keyring:
         self._gate = threading.Lock()
         self.keys = self._read()
 
-    def refresh(self, learn: Callable[[Iterable[VerifierKey]], None]) -> None:
+    def refresh(self, learn: Callable[[Iterable[TrustedKey]], None]) -> None:
         """Look whether a file changed since the last look, and if so tell ``learn`` the keys there are now."""
         with self._gate:
             stamp = self._look()
@@ -55,7 +60,7 @@ class Keyring:
             self.keys = keys
             _log.info("the keys of the logs changed", count=len(keys))
 
-    def _read(self) -> list[VerifierKey]:
+    def _read(self) -> list[TrustedKey]:
         return list(dict.fromkeys(key for path in self._paths for key in read_keys(path)))
 
     def _look(self) -> list[tuple[int, int, int] | None]:

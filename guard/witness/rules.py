@@ -19,6 +19,7 @@ import msgspec
 from guard.record.cosignature import cosign
 from guard.record.note import NoteInvalid, VerifierKey, parse_checkpoint, sign_note, signature_line, split_note
 from guard.record.tree import EMPTY_ROOT, ProofInvalid, verify_consistency
+from guard.record.trust import TrustedKey
 from guard.telemetry import get_logger
 from guard.types import Checkpoint
 from guard.witness.state import WitnessState, WitnessStateInvalid, digest_of
@@ -60,22 +61,23 @@ class Witness:
     """Cosigns checkpoints of the logs whose keys it was given. From any thread."""
 
     def __init__(
-        self, state: WitnessState, keys: Iterable[VerifierKey], *, clock: Callable[[], float] = time.time
+        self, state: WitnessState, keys: Iterable[TrustedKey], *, clock: Callable[[], float] = time.time
     ) -> None:
         """Raises ``WitnessStateInvalid`` if what was kept of one of the logs does not read."""
         self._state = state
         self._clock = clock
         self._gate = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._logs: Mapping[str, Sequence[VerifierKey]] = {}
+        self._logs: Mapping[str, Sequence[TrustedKey]] = {}
         self.learn(keys)
 
-    def learn(self, keys: Iterable[VerifierKey]) -> None:
+    def learn(self, keys: Iterable[TrustedKey]) -> None:
         """Know these keys from now on, and no others. A log is its origin, which is its keys' name; it may have several
-        keys. Raises ``WitnessStateInvalid`` if what was kept of one of the logs does not read: then nothing changes."""
-        logs: dict[str, list[VerifierKey]] = {}
+        keys, each for its sizes. Raises ``WitnessStateInvalid`` if what was kept of one of the logs does not read: then
+        nothing changes."""
+        logs: dict[str, list[TrustedKey]] = {}
         for key in keys:
-            logs.setdefault(key.name, []).append(key)
+            logs.setdefault(key.key.name, []).append(key)
         for origin in logs.keys() - self._logs.keys():
             self._state.checkpoint(origin)
         self._logs = logs
@@ -90,7 +92,7 @@ class Witness:
         try:
             request = read_request(body)
             checkpoint, keys = self._known(request.note)
-            signed = _log_signed(request.note, keys)
+            signed = _log_signed(request.note, [key.key for key in keys if key.covers(checkpoint.size)])
             if request.old_size > checkpoint.size:
                 raise Refused(Answer(400, "the old size is larger than the checkpoint's\n"))
             with self._lock(checkpoint.origin):
@@ -117,7 +119,7 @@ class Witness:
         with self._gate:
             return self._locks.setdefault(origin, threading.Lock())
 
-    def _known(self, note: str) -> tuple[Checkpoint, Sequence[VerifierKey]]:
+    def _known(self, note: str) -> tuple[Checkpoint, Sequence[TrustedKey]]:
         text, _ = split_note(note)
         origin = text.partition("\n")[0]
         keys = self._logs.get(origin)
@@ -181,7 +183,7 @@ def _log_signed(note: str, keys: Sequence[VerifierKey]) -> str:
     text, lines = split_note(note)
     known = [(key, line) for line in lines for key in keys if (line.name, line.key_id) == (key.name, key.id)]
     if not known:
-        raise Refused(Answer(403, "no key that is trusted for this log signed the checkpoint\n"))
+        raise Refused(Answer(403, "no key that is trusted for this log and this size signed the checkpoint\n"))
     try:
         for key, line in known:
             key.verify(text.encode(), line.signature)

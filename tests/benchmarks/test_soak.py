@@ -29,7 +29,7 @@ OF_A_REQUEST = (
     "guard.obligations.vault.Vault",
 )
 ONCE = ("guard.exchange.services.Services", "guard.policy.embedded.EmbeddedEngine", "guard.record.log.SignedLog")
-# What the behaviour model remembers of callers, bounded by max_principals.
+# What the behaviour model remembers of callers, bounded by max_principals and max_anonymous.
 OF_CALLERS = "detectors.anomaly."
 MAIN_LOG_AND_RELOAD = 3
 DETECTOR_THREADS = 4

@@ -19,6 +19,7 @@ from guard.health import report
 from guard.record.anchoring.store import AnchorStore
 from guard.record.cosignature import CosignerKey, cosign
 from guard.record.note import VerifierKey, split_note
+from guard.record.trust import Trust
 from guard.runtime import Runtime
 from guard.witness.rules import Witness
 from guard.witness.state import WitnessState
@@ -53,7 +54,7 @@ class Beside:
 @pytest.fixture
 def beside(tmp_path: Path) -> Iterator[Beside]:
     state = WitnessState(tmp_path / "w", "witness.example/w1")
-    with serving(Witness(state, [VerifierKey.of(KEY.signer(ORIGIN))])) as address:
+    with serving(Witness(state, Trust.of([VerifierKey.of(KEY.signer(ORIGIN))]).keys)) as address:
         yield Beside(address, state.key.encode())
     state.close()
 
@@ -61,6 +62,12 @@ def beside(tmp_path: Path) -> Iterator[Beside]:
 def test_doctor_says_nothing_of_what_is_not_configured() -> None:
     """No way out is no fault; verification says each time what it leaves unproven."""
     assert list(check_anchors(load_config())) == []
+
+
+def test_a_log_that_is_not_there_has_no_anchors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 1, as of every word of the log: a wrong path is no log without anchors."""
+    assert main(["log", "anchors", "--dir", str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err.startswith("error: there is no log here")
 
 
 def test_doctor_looks_at_the_directory(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 from guard.cli import main
-from guard.cli.diagnosis import engine, host, installation, mounting, servers, state
+from guard.cli.diagnosis import configuration, engine, host, installation, mounting, servers, state
 from guard.cli.diagnosis.check import Check
 from guard.cli.diagnosis.log_tail import Tail, TailBad, read_tail
 from guard.config import GuardConfig, load_config
@@ -248,6 +248,18 @@ def test_policies_that_do_not_compile_or_do_not_fit(tmp_path: Path, capsys: pyte
     assert "did you mean data.guard.decision" in bad(examined(capsys)[1], "policies")[0]["what"]
     (tmp_path / "guard.toml").write_text("[policy.settings]\nmax_token = 1\n")
     assert "max_token" in bad(examined(capsys)[1], "policies")[0]["what"]
+
+
+def test_metrics_without_their_library_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health asked for and no library for its metrics: no fault, but said with what would bring them."""
+    quiet, asked = load_config(), load_config(health_path="/guard/health")
+    assert list(configuration.check_extras(quiet)) == []
+    (there,) = configuration.check_extras(asked)
+    assert (there.verdict, there.what) == ("ok", "/guard/health/metrics answers Prometheus")
+    monkeypatch.setattr(configuration, "find_spec", lambda _name: None)
+    (missing,) = configuration.check_extras(asked)
+    assert missing.verdict == "ok"
+    assert "pip install 'policy-guard[metrics]'" in missing.what
 
 
 def test_routes_that_do_not_do_what_they_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_the_offline_ceremony(place: Path, capsys: pytest.CaptureFixture[str]) -
 
     assert create_root(offline / "root.key", "ops-root")
     (place / "notes.json").write_text(said(capsys, "endorse", "request.json", "--root", "offline/root.key"))
-    assert said(capsys, "accept", "notes.json") == "kept 1 endorsements\n"
+    assert said(capsys, "accept", "notes.json") == "kept 1 endorsement\n"
     (place / "request.json").write_text(said(capsys, "request", "--next"))
     (place / "notes.json").write_text(said(capsys, "endorse", "request.json", "--root", "offline/root.key"))
     said(capsys, "accept", "notes.json")

@@ -173,6 +173,19 @@ def test_a_log_that_is_not_there_is_said_first(state: State, capsys: pytest.Capt
     assert capsys.readouterr().err.startswith("error: there is no log here")
 
 
+def test_a_record_that_was_altered_is_left_out_and_told(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every word goes on without it: an auditor reads tampered logs, too."""
+    segment = next(path for path in sorted((state.origin / "seg").iterdir()) if b'"who":' in path.read_bytes())
+    segment.write_bytes(segment.read_bytes().replace(b'"who":', b'"whom":', 1))
+    place = ["--dir", str(state.directory)]
+    assert main(["log", "query", *place]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 11
+    assert captured.err == "warning: 1 line is no record and is left out; run: guard log verify\n"
+    for words in (["tail"], ["shadow"], ["query", "--subject", "alice@example.com"], ["show", "last"]):
+        assert main(["log", *words, *place]) == 0
+
+
 def test_nothing_found_is_said(state: State, capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr, so that a pipe stays empty."""
     assert main(["log", "query", "--rule", "X-1", "--dir", str(state.directory)]) == 0
@@ -277,6 +290,17 @@ def test_hash_says_what_it_wants(state: State, arguments: list[str], capsys: pyt
     """Exit 3 for none or two of VALUE and --body, and for a kind that there is not."""
     assert main(["log", "hash", *arguments, "--dir", str(state.directory)]) == 3
     assert capsys.readouterr().out == ""
+
+
+def test_values_are_hashed_before_the_log_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys come first: they are found beside the log that is not there yet, with and without ``--dir``."""
+    monkeypatch.chdir(tmp_path)
+    keyed = load_or_create_keys(tmp_path / ".guard" / "keys").keyed
+    for place in ([], ["--dir", ".guard"], ["--dir", ".guard/log"]):
+        assert main(["log", "hash", "alice", "--kind", "subject", *place]) == 0
+        assert keyed.pseudonym("subject", "alice") in capsys.readouterr().out
 
 
 def test_without_the_key_nothing_is_hashed(state: State, capsys: pytest.CaptureFixture[str]) -> None:
@@ -435,4 +459,4 @@ def test_the_log_of_readings_is_not_in_the_way(state: State, capsys: pytest.Capt
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert "policy-guard-reads  tail  by hmac:" in lines[0]
-    assert lines[0].endswith("1 records")
+    assert lines[0].endswith("1 record")

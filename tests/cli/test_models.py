@@ -19,7 +19,7 @@ from guard.record.verify import verify
 from guard.review.filters import Filter
 from guard.review.query import LogReader
 from guard.types import DetectorInfo, DetectorOutcome
-from tests.record.logs import Opened, decision, document
+from tests.record.logs import Opened, decision, document, outcome
 
 ID = "0198c0de-0000-7000-8000-{:012x}"
 
@@ -65,7 +65,7 @@ def state(tmp_path: Path) -> Path:
             asked["anomaly"] = {"score": 0, "features": []}
             opened.commit(decision(number, policy_input=asked, detectors=(ran,), keyed=keys.keyed))
         digest = load(shipped_file(), Lexicon.shipped()).digest[:12]
-        opened.commit({"kind": "heartbeat", "counters": {f"model.injection.{digest}.score.3": 40}})
+        opened.commit({"kind": "heartbeat", "counters": {f"model.injection.{digest}.score.3": 400}})
     return directory
 
 
@@ -116,7 +116,7 @@ def test_a_small_training_is_signed_and_shown(tmp_path: Path, capsys: pytest.Cap
         (("show", "nothing.npz"), "no such model"),
         (("show", "--log", "x"), "of one model"),
         (("show", "injection", "--hours", "1"), "--hours needs a log"),
-        (("evaluate", "weather", "--eval", "."), "not judged on texts"),
+        (("evaluate", "weather", "--eval", "."), "no models of kind"),
         (("evaluate", "injection", "--eval", "."), "cannot be read"),
         (("evaluate", "injection", "--eval", ".", "--keep"), "card of a file only"),
         (("rollback", "none"), "no such directory"),
@@ -223,6 +223,40 @@ def test_a_label_that_says_nothing_is_refused(
     assert list(LogReader(state / "log").records(Filter(kind="label"))) == []
 
 
+@pytest.mark.parametrize(
+    ("score", "types", "told_of"),
+    [
+        (120, [], "error: nothing was found in this decision"),
+        (400, [], "behaviour was an attack"),
+        (900, ["EMAIL_ADDRESS"], "error: the decision has several findings: EMAIL_ADDRESS, behaviour"),
+        (120, ["EMAIL_ADDRESS"], "EMAIL_ADDRESS was an attack"),
+    ],
+)
+def test_what_a_label_is_about_is_not_guessed(
+    score: int, types: list[str], told_of: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behaviour is judged where it was unusual, and beside a finding only if the analyst says which of the two."""
+    keys = load_or_create_keys(tmp_path / "keys")
+    findings = [{"type": name, "detector": "pii", "score": 700, "pointer": "/a", "count": 1} for name in types]
+    with Opened(tmp_path / "log", key=keys) as opened:
+        asked = document(keyed=keys.keyed, findings=findings)
+        asked["anomaly"] = {"score": score, "features": []}
+        opened.commit(decision(1, policy_input=asked, keyed=keys.keyed))
+    code, out, err = run(capsys, "log", "label", ID.format(1), "true", "--dir", tmp_path)
+    assert (code, told_of in out + err) == (int("error" in told_of), True), err
+
+
+def test_a_finding_in_the_answer_can_be_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was found in the answer alone is what the label is about."""
+    keys = load_or_create_keys(tmp_path / "keys")
+    finding = {"type": "AWS_ACCESS_KEY", "detector": "secrets", "score": 900, "pointer": "/a", "count": 1}
+    with Opened(tmp_path / "log", key=keys) as opened:
+        opened.commit(decision(1, policy_input=document(keyed=keys.keyed, findings=[]), keyed=keys.keyed))
+        answer = document(stage="response", keyed=keys.keyed, findings=[finding])
+        opened.commit(outcome(1, policy_input=answer))
+    assert told(capsys, "log", "label", ID.format(1), "true", "--dir", tmp_path)["about"] == "AWS_ACCESS_KEY"
+
+
 def test_a_label_that_cannot_be_signed_is_an_error(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the keys nothing is kept, and that is no success."""
     (state / "keys" / "log-signing.pem").unlink()
@@ -260,7 +294,7 @@ def test_too_few_labels_calibrate_nothing(state: Path, tmp_path: Path, capsys: p
 def test_drift_is_read_from_the_heartbeats(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``show --log`` says how far the live scores lie from the card's; the reading of the log is recorded."""
     live = told(capsys, "model", "show", "injection", "--log", state)["live"]
-    assert (live["judged"], live["processes"]) == (40, 1)
+    assert (live["judged"], live["processes"]) == (400, 1)
     assert live["psi"]["score"] > 0.25
     (reading,) = LogReader(state / "log").records(Filter(kind="audit_read"))
     assert (reading["word"], reading["complete"]) == ("model_show", True)

@@ -93,4 +93,4 @@ def test_model_show_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) 
     assert main(["model", "show", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["detectors"]
     assert {"pii", "secrets", "behaviour"} <= {row["name"] for row in rows}
-    assert all(row["kind"] in {"detector", "behaviour model"} for row in rows)
+    assert all(row["kind"] in {"detector", "behaviour model", "intent model"} for row in rows)

@@ -57,7 +57,12 @@ def test_destroy_takes_the_tenant_that_is_named(project: Path, capsys: pytest.Ca
     for tenant in ("acme", "other", None):
         keep(tenant)
     assert main(["vault", "destroy", "--tenant", "acme"]) == 0
-    assert capsys.readouterr().out == "destroyed 1 conversations\n"
+    assert capsys.readouterr() == ("destroyed 1 conversation\n", "")
+    assert main(["vault", "destroy", "--tenant", "acmee"]) == 0
+    assert capsys.readouterr() == (
+        "destroyed 0 conversations\n",
+        "warning: there was nothing to destroy; if there should have been, look at the name\n",
+    )
     assert len(list((project / ".guard" / "vault" / "keys").iterdir())) == 2
     assert main(["vault", "destroy", "--no-tenant", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"destroyed": 1}

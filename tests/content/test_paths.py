@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.content import ReadLimits, read_path, write_path
+from guard.content import ReadLimits, is_wordless, read_path, write_path
 from guard.errors import ObligationFailed
 from guard.types import Content, Skipped
 from tests.content.reading import KEYED, LIMITS
@@ -112,3 +112,31 @@ def test_both_spellings_say_the_same_after_an_edit(parts: list[str], data: st.Da
     assert raw is not None
     assert unquote(raw.decode()) == path
     assert path.count("/") == len(parts)
+
+
+SEGMENTS = st.sampled_from(["v1", "chat", "completions", "", "jane", "%76%31", "v%31", "é", "files", "a+b"])
+
+
+@given(
+    st.lists(SEGMENTS, max_size=6).map("/".join),
+    st.one_of(st.none(), st.lists(SEGMENTS, max_size=6).map("/".join)),
+    st.frozensets(st.integers(0, 4), max_size=2),
+    st.integers(1, 6),
+)
+def test_what_is_called_wordless_has_nothing_to_read(
+    path: str, sent: str | None, literal: frozenset[int], max_fields: int
+) -> None:
+    """A path that is passed over is one in which neither a text nor a gap is found."""
+    limits = ReadLimits(max_fields=max_fields)
+    for raw in (None, path.encode(), *([] if sent is None else [sent.encode()])):
+        if is_wordless(path, raw, literal, limits):
+            content = read_path(path, raw, keyed=KEYED, limits=limits, literal=literal)
+            assert (content.segments, content.skipped) == ((), ())
+
+
+def test_the_usual_path_is_wordless() -> None:
+    """Paths of providers' APIs need no reading; one with a name or an escape does."""
+    assert is_wordless("/v1/chat/completions", b"/v1/chat/completions", frozenset(), LIMITS)
+    assert is_wordless("/files/jane", None, frozenset({1}), LIMITS)
+    assert not is_wordless("/v1/jane", b"/v1/jane", frozenset(), LIMITS)
+    assert not is_wordless("/v1/chat", b"/v1/ch%61t", frozenset(), LIMITS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.content import EventReader, apply_edits, assemble, choose, deltas, write
+from guard.content import EventReader, apply_edits, assemble, choose, deltas, read_event, write
 from guard.errors import ContentRefused
 from guard.types import Content, Named, Skipped
 from tests.content.reading import CHAT, KEYED, LIMITS, MESSAGES, read_bytes, texts, token
@@ -327,3 +327,29 @@ def test_assembled_events_are_read_as_the_whole_body(cuts: list[int]) -> None:
     content = assemble(events + reader.finish(), shape="auto", path=MESSAGES, keyed=KEYED, limits=LIMITS)
     assert texts(content) == texts(read_stream(ANTHROPIC, MESSAGES))
     assert content.size_bytes == len(ANTHROPIC)
+
+
+@given(st.lists(st.sampled_from(["id-1", "id-2", "gpt-4o-mini"]), min_size=2, max_size=2), st.text(max_size=5))
+def test_known_texts_are_counted_and_not_read_again(alone: list[str], piece: str) -> None:
+    """What is known to be clean at its place is no part of an event; all others are the same parts, with or without."""
+    data = {
+        "id": alone[0],
+        "model": alone[1],
+        "extra": alone[0],
+        "choices": [{"index": 0, "delta": {"content": piece}}],
+    }
+    (one,) = EventReader(10_000).feed(event(data))
+    shape = choose("auto", CHAT)
+    plain = read_event(one, shape, keyed=KEYED, limits=LIMITS)
+    known = {
+        (part.segment.pointer, part.text) for part in plain.parts if part.segment and part.segment.pointer == "/id"
+    }
+    read = read_event(one, shape, keyed=KEYED, limits=LIMITS, known=known)
+    rest = [part for part in plain.parts if not part.segment or part.segment.pointer != "/id"]
+    assert known == {("/id", alone[0])}
+    assert [(p.text, p.at and p.at.pointer, p.segment) for p in read.parts] == [
+        (p.text, p.at and p.at.pointer, p.segment) for p in rest
+    ]
+    assert (plain.known_characters, read.known_characters) == (0, len(alone[0]))
+    assert (read.skipped, read.ends, read.divisible) == (plain.skipped, plain.ends, plain.divisible)
+    assert read.write({}) == one.raw

@@ -137,7 +137,7 @@ def test_denied_requests_change_no_score() -> None:
         model.learn(event(rng, now + index * 0.05, size_bytes=1e6), "deny")
         model.learn(event(rng, now + index * 0.05, "stranger"), "deny")
     assert [model.score(probe) for probe in probes] == before
-    assert model._memory.states.keys() == ["p"], "what is denied makes no state"
+    assert model._memory.members.states.keys() == ["p"], "what is denied makes no state"
 
 
 def test_poisoning_is_slow() -> None:
@@ -165,10 +165,10 @@ def test_principals_are_bounded() -> None:
     rng, model = random.Random(10), TailModel(max_principals=3)
     for name in "abcade":
         model.learn(event(rng, START_S, name), "allow")
-    assert model._memory.states.keys() == ["a", "d", "e"]
+    assert model._memory.members.states.keys() == ["a", "d", "e"]
     model.learn(event(rng, START_S, "a"), "deny")
     model.learn(event(rng, START_S, "f"), "allow")
-    assert model._memory.states.keys() == ["e", "a", "f"], "a denied flood does not make its caller a newcomer"
+    assert model._memory.members.states.keys() == ["e", "a", "f"], "a denied flood does not make its caller a newcomer"
 
 
 def test_deterministic_and_thread_safe() -> None:

@@ -136,8 +136,11 @@ async def test_scope_and_second_opinion_stand_in_the_record_and_in_words(tmp_pat
     ]  # fmt: skip
     assert unusual(anomaly) == [
         "Behaviour scored 0.50, mostly by tokens_out (100 %).",
-        "tokens_out: tokens of the latest answers 40, usually 4, often up to 6.5: it has crept up over many requests.",
-        "The caller is new: compared with the others of its tenant.",
+        (
+            "tokens_out: tokens of the latest answers 40, usually 4, often up to 6.5; "
+            "it has stayed above what it was for several requests."
+        ),
+        "Too little is known of the caller yet: compared with the others of its tenant.",
         "Second opinion on all features together: 0.61 (0.5 is ordinary).",
     ]
 

@@ -161,7 +161,16 @@ def test_a_forest_serves_threads() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"child": [5, 0, 1, 1, 2, 2]}, {"feature": [9, 0, 0]}, {"path": [1.0]}, {"roots": []}, {"normal": 0.0}],
+    [
+        {"child": [5, 0, 1, 1, 2, 2]},
+        {"feature": [9, 0, 0]},
+        {"path": [1.0]},
+        {"roots": []},
+        {"normal": 0.0},
+        {"path": [1.0, 1.0, -1e9]},
+        {"path": [1.0, float("nan"), 1.0]},
+        {"threshold": [float("nan"), 0.0, 0.0]},
+    ],
 )
 def test_arrays_that_are_no_forest_are_refused(change: dict[str, object]) -> None:
     """An index out of range, arrays of unequal length, no tree: an error, and no wild read."""
@@ -228,7 +237,7 @@ def test_a_smaller_bound_holds_for_a_restored_snapshot() -> None:
     model, _ = settled(1)
     small = TailModel(max_principals=2)
     small.restore(model.dump())
-    assert small._memory.states.keys() == model._memory.states.keys()[-2:]
+    assert small._memory.members.states.keys() == model._memory.members.states.keys()[-2:]
 
 
 def test_counters_of_values_are_bounded() -> None:
@@ -252,9 +261,9 @@ def test_one_principal_cannot_widen_a_tail() -> None:
         now += 60.0
         size = 1e9 if index > 200 and index % 2 else rng.lognormvariate(7.5, 0.4)
         model.learn(BehaviourEvent("p", now, {"size_bytes": size}), "allow")
-    tail = model._memory.tails[NAMES.index("size_bytes")]
+    tail = model._memory.members.tails[NAMES.index("size_bytes")]
     assert tail.zs.above[round(5.0 / tail.zs.width)] == 1
-    assert len(model._memory.everybody) == WIDTH * len(NAMES)
+    assert len(model._memory.members.everybody) == WIDTH * len(NAMES)
 
 
 def test_an_error_free_past_makes_probing_stand_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from detectors.injection import InjectionDetector
 from detectors.pii import PiiDetector
 from detectors.secrets import SecretsDetector
 from guard.errors import DetectionIncomplete
-from guard.testing.detectors import CHECKS, check_detector
+from guard.testing.detectors import CHECKS, check_detector, check_overtime
 from guard.types import DetectContext, Detector, DetectorInfo, Finding, Segment
 
 POSITIVE_PII = "write to jane.doe@partner.co.uk or call +44 20 7946 1958, card 4111 1111 1111 1111"
@@ -47,6 +48,8 @@ class Forgetful:
     def __init__(self, flaw: str) -> None:
         self.flaw = flaw
         self.calls = 0
+        if flaw == "digest":
+            self.info = DetectorInfo("forgetful", "1", "none")
         self.kept: list[str] = []
 
     def detect(self, segments: Sequence[Segment], context: DetectContext) -> list[Finding]:
@@ -54,18 +57,27 @@ class Forgetful:
         self.calls += 1
         if time.monotonic() >= context.deadline and self.flaw != "deadline":
             raise DetectionIncomplete("late", reason="deadline", findings=[])
+        if self.flaw == "threads" and threading.current_thread() is not threading.main_thread():
+            return []
+        if self.flaw == "overtime" and any(len(segment.text) > 100_000 for segment in segments):
+            time.sleep(max(0.0, context.deadline - time.monotonic()) * 3)
+        if self.flaw == "texts" and any(not segment.text.isprintable() for segment in segments):
+            raise ValueError("an odd text")
+        if self.flaw == "huge" and any(len(segment.text) > 100_000 for segment in segments):
+            return []
         found = []
         for index, segment in enumerate(segments):
             if self.flaw == "memory":
                 self.kept.append(segment.text * 100)
-            if "word" not in segment.text or (self.flaw == "purity" and self.calls % 2 == 0):
+            text = segment.text if self.flaw == "folding" else segment.folded.text
+            if "word" not in text or (self.flaw == "purity" and self.calls % 2 == 0):
                 continue
-            start = segment.text.index("word")
-            end = start + (10_000_000 if self.flaw == "span" else 4)
+            at = text.index("word")
+            start, end = segment.folded.original_span(at, at + 4)
+            end += 10_000_000 if self.flaw == "span" else 0
             evidence = "found word" if self.flaw == "evidence" else "a rule"
-            found.append(
-                Finding("WORD", index, start, end, 2.0 if self.flaw == "score" else 0.5, "forgetful", evidence)
-            )
+            kind = "OTHER" if self.flaw == "entities" else "WORD"
+            found.append(Finding(kind, index, start, end, 2.0 if self.flaw == "score" else 0.5, "forgetful", evidence))
         return found
 
     def __reduce__(self) -> Any:
@@ -79,8 +91,29 @@ def test_a_detector_that_keeps_to_the_rules_passes() -> None:
     check_detector(Forgetful("none"), "a word")
 
 
-@pytest.mark.parametrize("flaw", ["deadline", "purity", "span", "evidence", "score", "memory", "pickle"])
-def test_each_flaw_is_noticed(flaw: str) -> None:
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        "deadline",
+        "digest",
+        "entities",
+        "evidence",
+        "folding",
+        "huge",
+        "memory",
+        "overtime",
+        "pickle",
+        "purity",
+        "score",
+        "span",
+        "texts",
+        "threads",
+    ],
+)
+def test_each_flaw_is_noticed(flaw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The battery has teeth: each broken rule fails it."""
-    with pytest.raises((AssertionError, TypeError)):
+    if flaw == "overtime":
+        monkeypatch.setattr("guard.testing.detectors.PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr("guard.testing.detectors.CHECKS", (check_overtime,))
+    with pytest.raises((AssertionError, TypeError, ValueError)):
         check_detector(Forgetful(flaw), "a word")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -211,7 +212,7 @@ def test_an_exported_forest_scores_as_the_merged_one(tmp_path: Path) -> None:
     structure = grown(BEHAVIOUR, histograms(levels), trees=10, samples=64, seed=0)
     forest = MassForest(structure, structure.counts(levels))
     export(tmp_path / "forest.npz", forest, {})
-    loaded, _ = load_forest(tmp_path / "forest.npz", NAMES)
+    loaded = load_forest(tmp_path / "forest.npz", NAMES).forest
     assert [loaded.score(row.tolist()) for row in zs] == pytest.approx(forest.score(levels).tolist(), abs=1e-12)
     with pytest.raises(ConfigError, match="not counted over the features"):
         export(tmp_path / "other.npz", MassForest(STRUCTURE, STRUCTURE.counts(ROWS)), {})
@@ -306,9 +307,45 @@ def test_counts_that_cannot_be_a_gateways_are_refused(tmp_path: Path) -> None:
             read_sums(tmp_path / f"{at}.npz")
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"epsilon": 1e-300, "cap": 3}, "names noise of epsilon"),
+        ({"epsilon": 5.0, "cap": 0}, "names noise of epsilon"),
+        ({"epsilon": 100.0, "cap": 1}, "further below zero than the noise"),
+    ],
+)
+def test_noise_does_not_excuse_any_count(named: dict[str, float], said: str, tmp_path: Path) -> None:
+    """A gateway cannot take away what others counted by calling it noise: what it names reaches only so far."""
+    held = counts_of(ROWS, STRUCTURE, "a")
+    source = msgspec.structs.replace(held.sums.sources[0], **named)
+    taken = held.sums._replace(counts=held.sums.counts - 10_000, sources=(source,))
+    write_sums(tmp_path / "c.npz", held._replace(sums=taken))
+    with pytest.raises(ConfigError, match=said):
+        read_sums(tmp_path / "c.npz")
+
+
+def test_honest_noise_is_always_taken(tmp_path: Path) -> None:
+    """Also much noise over few events, and the sum of it."""
+    parts = [counts_of(ROWS[:3], STRUCTURE, name, epsilon=0.05, cap=2) for name in "abc"]
+    for part in parts:
+        write_sums(tmp_path / "c.npz", part)
+        read_sums(tmp_path / "c.npz")
+    write_sums(tmp_path / "m.npz", parts[0]._replace(sums=merged([part.sums for part in parts])))
+    assert read_sums(tmp_path / "m.npz").sums.counts.min() < 0
+
+
 def test_a_sum_past_what_is_exact_is_refused() -> None:
     """Two large summands: their sum would not be exact in a double."""
     large = np.full(STRUCTURE.leaves, (1 << 53) - 1, np.int64)
     a, b = (counts_of(ROWS, STRUCTURE, name).sums._replace(counts=large) for name in "ab")
     with pytest.raises(ConfigError, match="too large"):
         merged([a, b])
+
+
+def test_a_card_that_nests_too_deep_is_refused(tmp_path: Path) -> None:
+    """As any other damage: what is wrong is said, and no Python error."""
+    write_sums(tmp_path / "c.npz", counts_of(ROWS, STRUCTURE, "a"))
+    (tmp_path / "c.json").write_text("[" * 200_000, "utf-8")
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        read_sums(tmp_path / "c.npz")

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.intent import IntentClassifier, IntentOptions
-from detectors.intent.model import HEAD, LEARNED, TAIL, load, save, shipped_lexicon, shortened, task_of
+from detectors.intent.model import HEAD, LEARNED, TAIL, shipped_lexicon, shortened, task_of
+from detectors.intent.stored import load, save
 from detectors.intent.training.evaluate import evaluate, table
 from detectors.intent.training.train import SEED, examples, shipped_grammar, train
 from guard.errors import ConfigError
@@ -59,6 +60,14 @@ def test_facts_come_before_words() -> None:
     assert [(intent.name, intent.score) for intent in told if intent] == [("tool_use", 1.0), ("long_context", 1.0)]
     other = IntentClassifier(tool_use=False, long_context_tokens=16_001)
     assert [i.name for facts in (tools, long) if (i := other.classify(asked, facts))] == ["code", "code"]
+
+
+@pytest.mark.parametrize("text", ["\ud800 hello, what is it?", "write \udfff\udc00 a poem", "\U000e0041 tags"])
+def test_no_text_is_too_odd_to_be_read(text: str) -> None:
+    """Half of a surrogate pair is a sign like any other: the model fails for no text."""
+    intent = CLASSIFIER.classify([user(text)], CALL)
+    assert intent is not None
+    assert intent.name in LEARNED
 
 
 def test_without_a_call_or_words_there_is_no_intent() -> None:
@@ -132,9 +141,10 @@ def test_training_is_reproducible_and_generalises(tmp_path: Path) -> None:
 def test_a_stored_model_is_the_model(tmp_path: Path) -> None:
     """Weights survive the file within half a step; a damaged file, or another lexicon's, is refused with its place."""
     lexicon = shipped_lexicon()
-    weights, digest = load(SHIPPED, lexicon)
+    stored = load(SHIPPED, lexicon)
+    weights, digest = stored.weights, stored.digest
     assert save(tmp_path / "again.npz", weights, lexicon, {}) == digest
-    again, _ = load(tmp_path / "again.npz", lexicon)
+    again = load(tmp_path / "again.npz", lexicon).weights
     assert np.allclose(again.classes, weights.classes)
     (tmp_path / "again.npz").write_bytes(SHIPPED.read_bytes()[:-9])
     with pytest.raises(ConfigError, match=r"again\.npz"):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,40 @@ def variant(path: Path, shift: float, **card: Any) -> Path:
 
 def step(identity: str, action: Any = "promote") -> Step:
     return Step(action, identity, "ab" * 32, "v" + identity[:2], "2026-01-01T00:00:00Z")
+
+
+def placed(path: Path, data: bytes) -> Path:
+    """A file with a card that names these very bytes: only what is in it can be wrong."""
+    path.write_bytes(data)
+    card = {"format": 1, "kind": "k", "sha256": hashlib.sha256(data).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    return path
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    """An archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def array(shape: tuple[int, ...], content: bytes, kind: str = "<f8") -> bytes:
+    """An array in the format of numpy, with any header."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": kind})
+    return file.getvalue() + content
+
+
+def overlapping(content: bytes, times: int) -> bytes:
+    """An archive whose members are all the same bytes: small, and large when it is unpacked."""
+    data = zipped({"0.npy": content})
+    middle = data.index(b"PK\x01\x02")
+    entry, end = data[middle : data.index(b"PK\x05\x06")], data[data.index(b"PK\x05\x06") :]
+    entries = b"".join(entry.replace(b"0.npy", f"{n % 10}.npy".encode()) for n in range(times))
+    counts = times.to_bytes(2, "little") * 2 + len(entries).to_bytes(4, "little")
+    return data[:middle] + entries + end[:8] + counts + end[16:]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -101,6 +138,52 @@ def test_a_model_that_was_touched_is_refused_under_a_key(tmp_path: Path, spoil: 
     spoil(tmp_path / "m.npz")
     with pytest.raises(ConfigError, match=what):
         artefact.read(tmp_path / "m.npz", "k", model_key=public)
+
+
+BOMBS = {
+    "compressed": (zipped({"a.npy": array((1 << 24,), bytes(1 << 27))}, zipfile.ZIP_DEFLATED), "compressed"),
+    "compressed by a method without bound": (zipped({"a.npy": bytes(1 << 24)}, zipfile.ZIP_BZIP2), "compressed"),
+    "members that share bytes": (overlapping(array((1 << 20,), bytes(1 << 23)), 10), "bytes unpacked"),
+    "many members": (zipped({f"{n}.npy": b"" for n in range(65)}), "more than 64 arrays"),
+    "a header that claims a terabyte": (zipped({"a.npy": array((1 << 37,), b"12345678")}), "not as large as it says"),
+    "a header that claims less": (zipped({"a.npy": array((1,), bytes(16))}), "not as large as it says"),
+    "a shape below zero": (zipped({"a.npy": array((-1, -1), bytes(8))}), "not as large as it says"),
+    "objects": (zipped({"a.npy": array((1,), bytes(8), "|O")}), "objects"),
+    "something else": (zipped({"a.txt": b"x"}), "something else than arrays"),
+    "no array": (zipped({"a.npy": b"x"}), "cannot be loaded"),
+    "no archive": (b"PK but no archive", "cannot be loaded"),
+}
+
+
+@pytest.mark.parametrize("which", BOMBS)
+def test_a_file_that_would_unpack_to_more_is_refused_before(tmp_path: Path, which: str) -> None:
+    """Whatever an archive or a header claims: refused by name, and no memory is taken for it first."""
+    data, what = BOMBS[which]
+    file = placed(tmp_path / "m.npz", data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match=what):
+            artefact.read(file, "k")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(data) + (1 << 21)
+
+
+def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    """Of every shape and order, empty ones included."""
+    arrays = {
+        "a": np.arange(12.0).reshape(3, 4),
+        "b": np.zeros(0, np.int8),
+        "c": np.array([[7]]),
+        "d": np.array([True]),
+    }
+    artefact.write(tmp_path / "m.npz", "k", arrays, {})
+    found = artefact.read(tmp_path / "m.npz", "k").arrays
+    assert {name: (each.dtype, each.tolist()) for name, each in found.items()} == {
+        name: (each.dtype, each.tolist()) for name, each in arrays.items()
+    }
+    assert all(each.flags.writeable for each in found.values())
 
 
 def test_another_makers_signature_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from detectors.anomaly import TailModel
 from detectors.anomaly.features import NAMES
 from detectors.anomaly.forest import load as load_forest
+from detectors.common import artefact
 from detectors.models.behaviour import ENOUGH, attacks_of, event_of, learn, outcome_of, write
 from detectors.models.calibrate import BOUND, LEAST, Labelled, collect, log_loss, shift_of
 from guard.errors import ConfigError
@@ -151,9 +152,11 @@ def test_what_was_denied_or_labelled_teaches_nothing(tmp_path: Path) -> None:
     assert (account.learned, account.denied, account.flagged, account.bare) == (ENOUGH + 169, 1, 1, 1)
     assert account.principals == 5
     assert learned.rows.shape[1] == len(NAMES)
-    digest, version = write(tmp_path / "b.npz", learned, name=None, signing_key=None)
+    digest, version, metrics = write(tmp_path / "b.npz", learned, name=None, signing_key=None)
     assert version == digest[:12]
-    assert load_forest(tmp_path / "b.npz", NAMES)[1] == digest
+    assert artefact.read_any(tmp_path / "b.npz").card["metrics"] == {"simulated": metrics}
+    assert 0.0 <= metrics["auc"] <= 1.0
+    assert load_forest(tmp_path / "b.npz", NAMES).digest == digest
     model = TailModel(forest=str(tmp_path / "b.npz"), second_opinion="on")
     assert model.info.digest != TailModel().info.digest
 

@@ -192,6 +192,10 @@ WORDS = st.sampled_from(
         "Élodie",
         "O'Brien",
         "x",
+        "MARY",
+        "JOHNSON",
+        "from",
+        "thanks,",
     ]
 )
 

@@ -10,7 +10,10 @@ import sys
 import urllib.request
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.pii import PiiDetector
 from guard.errors import ConfigError, DetectorMissing
@@ -212,3 +215,33 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen(PiiDetector(), "a first mail to first.last@some-firm.nosuchtld and to x@some-firm.museum") == [
         ("EMAIL_ADDRESS", "x@some-firm.museum")
     ]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "jane.doe@partner.co.uk",
+                "4111-1111-1111-1111",
+                "DE89370400440532013000",
+                "+49 30 901820",
+                "10.20.30.40",
+                "Dear Mary,",
+                "my name is Mary Johnson",
+                "from Mary",
+                "thanks,\n",
+                "born on 12 May 1980",
+                "the plan",
+                "12",
+                ",",
+            ]
+        ),
+        min_size=1,
+        max_size=5,
+    ).map(" ".join)
+)
+def test_a_text_alone_is_read_as_beside_others(pii: PiiDetector, text: str) -> None:
+    """One text is gated once, several again each by itself: what is found in it is the same."""
+    alone = pii.detect([Segment.of(text)], context())
+    beside = pii.detect([Segment.of("the plan"), Segment.of(text), Segment.of("10.20.30.40")], context())
+    assert [msgspec.structs.replace(f, segment=1) for f in alone] == [f for f in beside if f.segment == 1]

@@ -42,6 +42,7 @@ async def test_a_payload_is_recorded_and_let_in(tmp_path: Path) -> None:
     (record,) = [record for record in rig.log.records if record["kind"] == "decision"]
     assert [(f["type"], f["provenance"]) for f in record["policy_input"]["findings"]] == [("WEB_SQLI", "unknown")]
     assert [rule["rule"] for rule in record["would_deny"]] == ["WEB-001"]
+    assert [(each["type"], each["said"]) for each in record["evidence"]] == [("WEB_SQLI", "constant behind a quote")]
 
 
 async def test_enforced_it_denies(tmp_path: Path) -> None:

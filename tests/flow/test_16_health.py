@@ -170,6 +170,7 @@ async def test_the_report_says_what_decides_and_how_the_log_fares(tmp_path: Path
         "bundles": [],
         "detectors": [{"name": "words", "version": "1", "digest": "0" * 64}],
         "models": [],
+        "sharing": None,
     }
     assert str(tmp_path).encode() not in (await guarded.call("GET", HEALTH)).body
     await guarded.runtime.stop()
@@ -271,7 +272,7 @@ async def test_the_health_app_serves_the_same(tmp_path: Path) -> None:
             answer = await client.get(path)
             assert answer.json() == msgspec.json.decode(msgspec.json.encode(report(guarded.runtime))), path
         assert (await client.head("/ready")).content == b""
-        assert (await client.get("/metrics")).status_code == 404
+        assert (await client.get("/measures")).status_code == 404
         refused = await client.post("/ready")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     under = httpx.ASGITransport(HealthApp(guarded.runtime), root_path="/admin/health")

@@ -6,11 +6,14 @@ import asyncio
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.errors import EngineUnavailable, LogUnavailable, PolicyEvaluationError, PolicyTimeout
+from guard.policy.bundle import load_bundle
+from guard.policy.embedded import EmbeddedEngine
 from guard.policy.engine import decide
 from guard.types import UNDEFINED, Decision, Location, Obligation, PolicyEngine
 from tests.policy.engines import Answering, hanging, raising
@@ -163,6 +166,19 @@ async def test_an_engine_that_fails_is_an_outage(error: Exception, code: str) ->
     assert (decision.effect, decision.outage) == ("deny", True)
     assert [r.code for r in decision.reasons] == [code]
     assert "secret" not in decision.reasons[0].message
+
+
+async def test_an_engine_that_never_waits_keeps_its_deadline_itself() -> None:
+    """The loop sets no timer for the embedded engine; a policy that takes too long is an outage all the same."""
+    slow = """package guard
+    decision := {"allow": count([1 | some x in numbers.range(1, 1000); some y in numbers.range(1, 1000); x > y]) > 0}
+    """
+    bundle = msgspec.structs.replace(load_bundle(), modules={"slow.rego": slow})
+    engine = EmbeddedEngine(bundle, "data.guard.decision", max_steps=10**9)
+    decision = await ask(engine, seconds=0.0)
+    assert not engine.waits
+    assert (decision.effect, decision.outage) == ("deny", True)
+    assert [r.code for r in decision.reasons] == ["policy_timeout"]
 
 
 async def test_an_engine_that_forgets_its_deadline_is_left_behind() -> None:

@@ -217,7 +217,13 @@ def test_an_attribute_that_json_readers_disagree_about_is_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("media_type", "kept"),
-    [("application/vnd.api+json", True), ("image/svg+xml", True), ("text/my words", False), ("TEXT/ÄÖ", False)],
+    [
+        ("application/vnd.api+json", True),
+        ("image/svg+xml", True),
+        ("", True),
+        ("text/my words", False),
+        ("TEXT/ÄÖ", False),
+    ],
 )
 def test_a_media_type_enters_if_it_is_one(media_type: str, kept: bool) -> None:
     """Types with a structured suffix (RFC 6838) are kept, free text is not."""

@@ -69,7 +69,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     state = WitnessState(tmp_path / "witness", "witness.example/w1")
-    with serving(Witness(state, [OWN, LISTS])) as address:
+    with serving(Witness(state, Trust.of([OWN, LISTS]).keys)) as address:
         yield Watched(tmp_path, address, state.key)
     state.close()
 
@@ -262,7 +262,7 @@ def test_a_log_of_several_processes_is_not_taken_for_rolled_back(watched: Watche
 def test_a_stranger_to_the_witness(watched: Watched) -> None:
     """Another key for a known origin, or an unknown origin: what to give the witness is said."""
     opened = Opened(watched.directory / "log", key=OTHER_KEY)
-    with pytest.raises(AnchorFailed, match=r"status 403.*log\.vkey"):
+    with pytest.raises(AnchorFailed, match=r"status 403.*guard keys show"):
         watched.send(opened)
     opened.close()
 

@@ -158,7 +158,7 @@ def test_an_allowed_request_is_explained_with_its_answer(tmp_path: Path) -> None
     assert text["What"].endswith("with a body of 5 bytes.")
     assert text["Done"] == ("redact (entity PERSON) for rule PII-001: pending. Rewritten in the request: 2 PERSON.")
     assert text["Answer"] == (
-        "The client was sent 200 and 512 bytes. Rewritten in the answer: 1 PERSON. 1 placeholders were restored. "
+        "The client was sent 200 and 512 bytes. Rewritten in the answer: 1 PERSON. 1 placeholder was restored. "
         "Not inspected: headers: not_inspected. It took 90.0 ms."
     )
 
@@ -319,7 +319,7 @@ def test_unreadable_lines_are_warned_of(log: Path, capsys: pytest.CaptureFixture
     segment = log / "policy-guard-0" / "seg" / "000001.jsonl"
     segment.write_bytes(segment.read_bytes().replace(b'"kind":"close"', b'"kind":"close', 1))
     code, _, err = run("tail", "--dir", str(log), capsys=capsys)
-    assert (code, err) == (0, NOT_RECORDED + "warning: 1 lines are no records; run: guard log verify\n")
+    assert (code, err) == (0, NOT_RECORDED + "warning: 1 line is no record and is left out; run: guard log verify\n")
 
 
 def test_following_prints_records_of_another_process(log: Path) -> None:

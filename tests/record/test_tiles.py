@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 from guard.record.frontier import FILE
 from guard.record.segment import list_segments, read_batches
-from guard.record.tiles import TILE_WIDTH, Tiler, tile_path, write_tiles
+from guard.record.tiles import TILE_WIDTH, Tile, Tiler, tile_path, write_tiles
 from guard.record.tree import CompactRange, leaf_hash, root_of
 from tests.record.logs import Opened, decision
 
 LEAVES = [leaf_hash(str(number).encode()) for number in range(70_000)]
+
+
+def hashes_of(tile: Tile) -> list[bytes]:
+    """What stands in a tile, one by one."""
+    return [tile.data[at : at + 32] for at in range(0, len(tile.data), 32)]
 
 
 def lines_of(origin: Path) -> list[bytes]:
@@ -52,7 +57,9 @@ def test_paths_are_those_of_the_specification(arguments: tuple[int, int], path: 
 
 @given(st.integers(0, 3000) | st.sampled_from([65_535, 65_536, 65_537, 66_000]), st.integers(1, 400))
 def test_rows_hold_the_whole_border_of_the_tree(size: int, more: int) -> None:
-    """From the rows alone the tree goes on as from its leaves: same border, same root, same further tiles."""
+    """From the rows alone the tree goes on as from its leaves: same border, same root, same further tiles.
+
+    The roots over full tiles that the border has had are those that the tiles give."""
     tiler = Tiler()
     tiler.extend(LEAVES[:size])
     whole = CompactRange()
@@ -60,8 +67,11 @@ def test_rows_hold_the_whole_border_of_the_tree(size: int, more: int) -> None:
     assert tiler.tree().hashes == whole.hashes
     resumed = Tiler(size, tiler.rows)
     following = LEAVES[size : size + more]
-    assert resumed.extend(following) == tiler.extend(following)
-    whole.extend(following)
+    roots: list[bytes] = []
+    whole.extend(following, roots)
+    tiles = tiler.extend(following)
+    assert roots == [root_of(hashes_of(tile)) for tile in tiles if tile.level == 0]
+    assert resumed.extend(following, roots) == tiles
     assert resumed.tree().root() == tiler.tree().root() == whole.root()
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from guard.record.cosignature import Cosignature, CosignerKey, cosignatures
 from guard.record.note import VerifierKey, checkpoint_text, sign_note, split_note
 from guard.record.tree import EMPTY_ROOT
+from guard.record.trust import Trust, TrustedKey
 from guard.types import Checkpoint
 from guard.witness import state as state_module
 from guard.witness.rules import MAX_PROOF_LINES, SIZE_MEDIA_TYPE, Answer, Refused, Witness, read_request
@@ -30,7 +31,7 @@ class Known:
         self.directory = directory
         self.state = WitnessState(directory, "witness.example/w1")
         self.key: CosignerKey = self.state.key
-        self.witness = Witness(self.state, [KEY], clock=lambda: NOW)
+        self.witness = Witness(self.state, Trust.of([KEY]).keys, clock=lambda: NOW)
         self.tree = Tree(50)
         assert self.witness.add_checkpoint(self.tree.request(0, 20)).status == 200
 
@@ -122,7 +123,7 @@ def test_a_garbage_proof_is_refused(known: Known) -> None:
 def test_the_first_checkpoint_needs_no_proof_and_takes_none(tmp_path: Path) -> None:
     """Old size 0: a proof must be empty, and the empty tree has one root."""
     state = WitnessState(tmp_path / "w", "w")
-    witness = Witness(state, [KEY])
+    witness = Witness(state, Trust.of([KEY]).keys)
     tree = Tree(9)
     assert witness.add_checkpoint(body(0, [bytes(32)], tree.checkpoint(9))).status == 422
     odd = sign_note(checkpoint_text(Checkpoint(ORIGIN, 0, b"r" * 32)), (SIGNER,))
@@ -151,9 +152,21 @@ def test_who_signs_what(known: Known) -> None:
 def test_a_log_with_two_keys(tmp_path: Path) -> None:
     """After a change of key either may sign, and the tree goes on."""
     state = WitnessState(tmp_path / "w", "w")
-    witness = Witness(state, [KEY, VerifierKey.of(THIEF)])
+    witness = Witness(state, Trust.of([KEY, VerifierKey.of(THIEF)]).keys)
     tree = Tree(9)
     assert witness.add_checkpoint(tree.request(0, 4)).status == 200
+    assert witness.add_checkpoint(body(4, tree.proof(4, 9), tree.checkpoint(9, signers=(THIEF,)))).status == 200
+    state.close()
+
+
+def test_a_key_signs_for_its_sizes_alone(tmp_path: Path) -> None:
+    """403 where a retired key signs on, and where the new one signs what came before it."""
+    state = WitnessState(tmp_path / "w", "w")
+    keys = [TrustedKey(KEY, 0, 4), TrustedKey(VerifierKey.of(THIEF), 5)]
+    witness, tree = Witness(state, keys), Tree(9)
+    assert witness.add_checkpoint(body(0, [], tree.checkpoint(3, signers=(THIEF,)))).status == 403
+    assert witness.add_checkpoint(tree.request(0, 4)).status == 200
+    assert witness.add_checkpoint(tree.request(4, 9)).status == 403
     assert witness.add_checkpoint(body(4, tree.proof(4, 9), tree.checkpoint(9, signers=(THIEF,)))).status == 200
     state.close()
 
@@ -229,7 +242,7 @@ def test_a_damaged_memory_is_never_taken_for_none(known: Known) -> None:
         path.write_bytes(damage)
         assert known.witness.add_checkpoint(known.tree.request(20, 45)).status == 500
         with pytest.raises(state_module.WitnessStateInvalid, match="restore the file"):
-            Witness(known.state, [KEY])
+            Witness(known.state, Trust.of([KEY]).keys)
         path.write_bytes(kept)
     assert known.witness.add_checkpoint(known.tree.request(20, 45)).status == 200
 

@@ -16,6 +16,7 @@ import pytest
 from guard.cli import main
 from guard.record.cosignature import CosignerKey, cosignatures
 from guard.record.note import VerifierKey
+from guard.record.trust import Trust
 from guard.witness import server
 from guard.witness.rules import MAX_REQUEST_BYTES, Witness
 from guard.witness.state import WitnessState, digest_of
@@ -30,7 +31,7 @@ KILLED = (sys.executable, "-m", "tests.witness.killed_witness")
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Witness]:
     state = WitnessState(tmp_path / "w", "witness.example/w1")
-    yield Witness(state, [KEY])
+    yield Witness(state, Trust.of([KEY]).keys)
     state.close()
 
 

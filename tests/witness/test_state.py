@@ -10,6 +10,7 @@ import pytest
 from guard.errors import ConfigError, KeyInvalid
 from guard.record.cosignature import CosignerKey
 from guard.record.note import VerifierKey
+from guard.record.trust import TrustedKey
 from guard.witness.keyring import Keyring, read_keys
 from guard.witness.state import WitnessState, WitnessStateInvalid
 from tests.witness.logs import KEY, THIEF
@@ -75,15 +76,17 @@ def test_a_key_that_is_lost_open_or_another_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_file_of_keys(tmp_path: Path) -> None:
-    """One vkey a line, comments apart; anything else is told with its file."""
+    """Keys as in a trust file, with their sizes; anything else is told with its file."""
     path = tmp_path / "logs"
     path.write_text(f"# first host\n{KEY.encode()}\n\n")
-    assert read_keys(path) == [KEY]
+    assert read_keys(path) == [TrustedKey(KEY)]
+    path.write_text(f"{KEY.encode()} [1-24]\nroot {KEY.encode()}\n{VerifierKey.of(THIEF).encode()} [25-]\n")
+    assert read_keys(path) == [TrustedKey(KEY, 1, 24), TrustedKey(VerifierKey.of(THIEF), 25)]
     for text in ("", "# nothing\n", "not a key\n"):
         path.write_text(text)
         with pytest.raises(ConfigError) as caught:
             read_keys(path)
-        assert caught.value.where == str(path)
+        assert caught.value.where in (str(path), f"{path}:1")
     with pytest.raises(ConfigError):
         read_keys(tmp_path / "missing")
 
@@ -93,15 +96,15 @@ def test_keys_are_taken_when_their_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "logs"
     path.write_text(f"{KEY.encode()}\n")
     ring = Keyring([path])
-    told: list[list[VerifierKey]] = []
+    told: list[list[TrustedKey]] = []
     ring.refresh(lambda keys: told.append(list(keys)))
-    assert (ring.keys, told) == ([KEY], [])
-    other = VerifierKey.of(THIEF)
-    path.write_text(f"{KEY.encode()}\n{other.encode()}\n{KEY.encode()}\n")
+    own, other = TrustedKey(KEY), TrustedKey(VerifierKey.of(THIEF))
+    assert (ring.keys, told) == ([own], [])
+    path.write_text(f"{KEY.encode()}\n{other.key.encode()}\n{KEY.encode()}\n")
     ring.refresh(lambda keys: told.append(list(keys)))
-    assert told == [[KEY, other]]
+    assert told == [[own, other]]
     path.write_text("no key\n")
     ring.refresh(lambda keys: told.append(list(keys)))
     path.unlink()
     ring.refresh(lambda keys: told.append(list(keys)))
-    assert (ring.keys, len(told)) == ([KEY, other], 1)
+    assert (ring.keys, len(told)) == ([own, other], 1)

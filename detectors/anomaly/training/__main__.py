@@ -17,16 +17,19 @@ from sklearn.ensemble import IsolationForest
 
 from detectors.anomaly import TailModel
 from detectors.anomaly.features import NAMES
-from detectors.anomaly.forest import KIND
+from detectors.anomaly.forest import KIND, FlatForest
 from detectors.anomaly.second import SHIPPED, one_sided
 from detectors.anomaly.training.flatten import arrays_of
 from detectors.anomaly.training.week import DAY_S, START_S, week
 from detectors.common import artefact
+from detectors.models.simulated import measured
 
 SEEDS: Final = (1001, 1002)
 TREES: Final = 100
 ROWS: Final = 256
 SETTLED_DAYS: Final = 3
+SHIPPED_AS: Final = "2026.11"
+"""The version under which the forest of these seeds is shipped."""
 
 
 def rows(seed: int) -> list[list[float]]:
@@ -45,14 +48,17 @@ def train(path: Path, seeds: Sequence[int] = SEEDS) -> str:
     data = np.asarray([one for seed in seeds for one in rows(seed)], dtype=np.float32)
     model = IsolationForest(n_estimators=TREES, max_samples=ROWS, random_state=seeds[0]).fit(data)
     arrays, depth, normal = arrays_of(model)
+    metrics = measured(FlatForest(**arrays, depth=depth, normal=normal, features=len(NAMES)))
     card = {
         "name": "behaviour-second-opinion",
+        "version": SHIPPED_AS,
         "features": list(NAMES),
         "depth": depth,
         "normal": normal,
         "data": {"generator": "detectors.anomaly.training.week", "seeds": list(seeds), "rows": len(data)},
         "trainer": {"scikit-learn": sklearn.__version__, "trees": TREES, "rows_per_tree": ROWS},
         "licence": "as the package",
+        "metrics": {"simulated": metrics},
     }
     return artefact.write(path, KIND, arrays, card)
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from detectors.injection.lexicon import Lexicon
 from detectors.intent.features import features_of
-from detectors.intent.model import LEARNED, Weights, shortened
+from detectors.intent.model import shortened
+from detectors.intent.stored import LEARNED, Weights
 
 
 class Quality(NamedTuple):
@@ -23,6 +24,17 @@ class Quality(NamedTuple):
     def accuracy(self) -> float:
         """The share on the diagonal."""
         return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
+    def recall(self) -> dict[str, float]:
+        """The share of each class that was told as what it is; only of those that are there."""
+        rows = zip(LEARNED, self.confusion, range(len(LEARNED)), strict=True)
+        return {label: float(row[at] / row.sum()) for label, row, at in rows if row.sum()}
+
+    @property
+    def recall_macro(self) -> float:
+        """Their mean."""
+        return sum(self.recall.values()) / len(self.recall)
 
 
 def evaluate(weights: Weights, lexicon: Lexicon, labelled: Iterable[tuple[str, str]]) -> Quality:

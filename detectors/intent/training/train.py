@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from detectors.injection.lexicon import Lexicon
 from detectors.injection.training.grammar import Grammar
 from detectors.intent.features import SIZE, features_of
-from detectors.intent.model import LEARNED, Weights, shortened
+from detectors.intent.model import shortened
+from detectors.intent.stored import LEARNED, Weights
 
 SEED: Final = 20_261_123
 COUNT: Final = 2_500

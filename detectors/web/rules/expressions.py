@@ -24,13 +24,16 @@ EXPRESSIONS: Final = (
         r"\$\{[^}]*\$\{|\bjndi\s*:\s*(?:ldaps?|rmi|dns|iiop|nis"
         r"|corba|http)",
     ),
-    Rule(TEMPLATE, "sum in a template", 0.9, r"(?:\{\{|[$#*@%]\{|<%=?|\[\[)\s*['\"]?\d+['\"]?\s*[*+/-]\s*['\"]?\d+"),
+    Rule(
+        TEMPLATE, "sum in a template", 0.9, r"(?:\{\{|[$#*@%~]\{|@\(|<%=?|\[\[)\s*['\"]?\d+['\"]?\s*[*+/-]\s*['\"]?\d+"
+    ),
     Rule(
         TEMPLATE,
         "object in a template",
         0.9,
-        r"(?:\{\{|\{%|[$#*@%]\{|<%)[^}%]*(?:__\w+__|\bconfig\b|\bself\.|\brequest\.|\bcycler\b|\blipsum\b"
-        r"|\bconstructor\b|\.getclass\b|\bruntime\b|\bprocess\b|\bexec\s*\(|\bsystem\s*\(|\brequire\s*\("
+        r"(?:\{\{|\{%|[$#*@%]\{|<%)[^}%]*(?:__\w+__|\bconfig\b|\b_?self\.|\brequest\.|\bcycler\b|\blipsum\b"
+        r"|\bconstructor\b|\.getclass\b|\|\s*(?:filter|map)\s*\(|\bruntime\b|\bprocess\b|\bexec\s*\("
+        r"|\bsystem\s*\(|\brequire\s*\("
         r"|\bforname\b|\bt\s*\(\s*java)",
     ),
     Rule(
@@ -55,7 +58,8 @@ EXPRESSIONS: Final = (
         TEMPLATE,
         "page of a server",
         0.9,
-        r"<\?\s*(?:php\b|=|echo\b)|\b(?:system|passthru|shell_exec|popen|proc_open|phpinfo|assert"
+        r"<\?\s*(?:php\b|=|echo\b)|<!--\s*#\s*(?:exec|include|echo|printenv|config|set)\b"
+        r"|\b(?:system|passthru|shell_exec|popen|proc_open|phpinfo|assert"
         r"|base64_decode)\s*\(\s*(?:['\"$)]|base64)",
     ),
     Rule(

@@ -68,8 +68,13 @@ PAGES: Final = (
         XSS,
         "object of the browser",
         0.85,
-        r"\b(?:document|window|self|top|parent)\s*[.\[]\s*['\"]?(?:cookie|write(?:ln)?|domain|location"
-        r"|localstorage|body|open|alert|eval|name)\b|\.(?:inner|outer)html\b|\bstring\.fromcharcode\b",
+        # Names of fields read so, too (sort=parent.name): what follows tells.
+        r"\bdocument\s*[.\[]\s*['\"`]?(?:cookie|write(?:ln)?\s*\(|domain\b\s*\))"
+        r"|\bwindow\s*[.\[]\s*['\"`]?localstorage\b"
+        r"|\b(?:document|window|self|top|parent)\s*(?:\.\s*|\[\s*['\"`])(?:write(?:ln)?|domain|location|localstorage"
+        r"|body|open|alert|eval|name)['\"`]?\s*\]?\s*(?:[(=`;+\[]|\.\s*(?:href|hash|search|host|assign|replace"
+        r"|reload|append\w*|(?:inner|outer)\w+|\w+\s*[(=]))"
+        r"|\.(?:inner|outer)html\b|\bstring\.fromcharcode\b|\b(?:window|self|top|parent)\[\s*['\"`][^\]]*\]\s*[(`]",
     ),
     Rule(
         XSS,

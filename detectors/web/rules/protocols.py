@@ -15,7 +15,8 @@ PROTOCOLS: Final = (
         SSRF,
         "address of cloud metadata",
         0.9,
-        r"\b169\.254\.16?\d\.\d{1,3}\b|\bmetadata\.(?:google|azure|packet|tencentyun|oraclecloud|goog)\b"
+        r"\b169\.254\.(?:1(?:69|70)\.\d{1,3}|0\.23)\b|//instance-data\b"
+        r"|\bmetadata\.(?:google|azure|packet|tencentyun|oraclecloud|goog)\b"
         r"|\b100\.100\.100\.200\b|\b192\.0\.0\.192\b|\bfd00:ec2::(?:254|23)\b|::ffff:(?:0?a9fe:a9fe"
         r"|169\.254\.)|/latest/(?:meta-data|dynamic/instance|user-data)\b|computemetadata/v1"
         r"|/metadata/(?:instance|identity)\b|\bopc/v[12]/instance\b",

@@ -12,7 +12,8 @@ NOSQL: Final = "WEB_NOSQL"
 _GAP: Final = r"(?:[\s+(]|/\*[^*]*\*/)"
 _QUOTE: Final = r"['\"`)%\]]"
 _OPERAND: Final = r"[\s('\"+-]*(?:0x[0-9a-f]+|[\w.@]+)(?:\([^)]*\))?['\"\s)%]*"
-_CONSTANT: Final = r"[\s(+-]*(?:['\"][^'\"]*['\"]?|0x[0-9a-f]+|\d+|\w+\([^)]*\))['\"\s)%]*"
+# A name of two words in double quotation marks is a field: status = "Done" AND "Story Points" > 3.
+_CONSTANT: Final = r"[\s(+-]*(?:'[^'\"]*['\"]?|\"[^'\"\s]*['\"]?|0x[0-9a-f]+|\d+|\w+\([^)]*\))['\"\s)%]*"
 _COMPARED: Final = (
     r"(?:=|<>|!=|<|>|\br?like\s*\(?\s*['\"]|\bregexp\b|\bis\s+(?:not\s+)?null\b|\bin\s*\(|\bbetween\s+\S+\s+and\b)"
 )
@@ -51,6 +52,12 @@ QUERIES: Final = (
         r"[\s+(/*]*(?:\*|null\b|all\b|distinct\b|['\"@\d-]|\w+\s*[,(|]|[^;]*\bfrom\b)",
     ),
     Rule(SQLI, "constant behind a quote", 0.9, rf"{_QUOTE}{_GAP}*{_JOINED}(?:\s*\bnot\b)?{_CONSTANT}{_COMPARED}"),
+    Rule(
+        SQLI,
+        "constant and comment behind a quote",
+        0.9,
+        rf"['\"]{_GAP}*{_JOINED}[\s(+]*(?:not\b[\s(+]*)?(?:\d+|true\b|false\b)[\s)]*(?:--|#|/\*)",
+    ),
     # Query languages of ordinary APIs read so, too: name='x' and age>5.
     Rule(SQLI, "condition behind a quote", 0.6, rf"{_QUOTE}{_GAP}*{_JOINED}(?:\s*\bnot\b)?{_OPERAND}{_COMPARED}"),
     Rule(
@@ -105,12 +112,18 @@ QUERIES: Final = (
         r"|update\s+\w+\s+set\s+\w+\s*=)",
     ),
     Rule(NOSQL, "operator in a name", 0.9, rf"\[\s*\$(?:{_OPERATORS})\s*\]"),
-    Rule(NOSQL, "operator as a member", 0.9, rf"[{{,]\s*['\"]?\$(?:{_OPERATORS})['\"]?\s*:|^\$(?:{_OPERATORS})$"),
+    Rule(
+        NOSQL,
+        "operator as a member",
+        0.9,
+        rf"[{{,]\s*['\"]\$(?:{_OPERATORS})['\"]\s*:|\{{\s*\$(?:{_OPERATORS})\s*:|^\$(?:{_OPERATORS})$",
+    ),
     Rule(
         NOSQL,
         "script in a query",
         0.85,
-        r"\$where\b|\bthis\.\w+\s*(?:===?|!=|\.match\s*\()|['\"]\s*;\s*return\b|['\"]\s*(?:\|\|"
+        r"^\$where\b|\$where['\"]?\s*:\s*['\"]|\$where\s*=|\bthis\.\w+\s*(?:===?|!=|\.match\s*\()"
+        r"|['\"]\s*;\s*return\b|['\"]\s*(?:\|\|"
         r"|&&)\s*['\"]?\w*['\"]?\s*==|\bdb\.\w+\.(?:find|insert|drop|remove)\s*\(",
     ),
 )

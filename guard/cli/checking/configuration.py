@@ -10,6 +10,7 @@ from pathlib import Path
 
 from guard.cli.checking.anchors import check_anchors
 from guard.cli.checking.keys import Keys
+from guard.cli.checking.sharing import check_sharing
 from guard.config import GuardConfig
 from guard.errors import GuardError, KeyInvalid
 from guard.identity import Authenticator
@@ -30,6 +31,7 @@ def check_configuration(config: GuardConfig, keys: Keys) -> Iterator[Remark]:
     yield from _identity(config, keys)
     yield from _opa_files(config, keys)
     yield from check_anchors(config, keys)
+    yield from check_sharing(config, keys)
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------

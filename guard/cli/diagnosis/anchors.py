@@ -61,7 +61,7 @@ def _witness(endpoint: Endpoint, key: CosignerKey, origin: Path) -> Check:
         mend = "start the witness, or look at the network between; requests do not wait for it"
         return Check(name, "warning", f"no answer: {error.what}", endpoint.host, mend)
     if answer.status != 200:
-        mend = f"once the log has begun, give the witness the content of {origin / 'log.vkey'}"
+        mend = f"once the log has begun, give the witness the keys of {origin.name} that guard keys show prints"
         return Check(name, "warning", f"it has cosigned nothing of {origin.name} yet", endpoint.host, mend)
     try:
         note = answer.body.decode()

@@ -189,3 +189,10 @@ def check_extras(config: GuardConfig) -> Iterator[Check]:
             )  # fmt: skip
         else:
             yield Check("extras", "ok", "opa-python-client is installed")
+    if config.health_path is not None:
+        path = f"{config.health_path}/metrics"
+        if find_spec("prometheus_client") is None:
+            what = f"{path} answers 501, for prometheus-client is not installed: pip install 'policy-guard[metrics]'"
+        else:
+            what = f"{path} answers Prometheus"
+        yield Check("extras", "ok", what, "health_path")

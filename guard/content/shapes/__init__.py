@@ -24,7 +24,7 @@ def choose(name: ShapeName, path: str) -> Shape:
     """The shape of that name; ``auto`` chooses by the end of the path, whatever its case and however many slashes."""
     if name != "auto":
         return SHAPES[name]
-    plain = _SLASHES.sub("/", path).rstrip("/").lower()
+    plain = (_SLASHES.sub("/", path) if "//" in path else path).rstrip("/").lower()
     for shape in SHAPES.values():
         if plain.endswith(shape.path_suffixes):
             return shape

@@ -142,8 +142,8 @@ class WitnessSink:
 
     def _refused(self, answer: Answer) -> AnchorFailed:
         mend = {
-            403: "give the witness the content of log.vkey; it trusts another key for this log",
-            404: "give the witness the content of log.vkey; it does not know this log",
+            403: "give the witness the keys that guard keys show prints; it trusts another key for this log",
+            404: "give the witness the keys that guard keys show prints; it does not know this log",
         }
         what = f"answered with status {answer.status}"
         return AnchorFailed(what, where=self._witness.name, mend=mend.get(answer.status, "look at the witness's log"))

@@ -1,0 +1,1 @@
+"""Sharing what behaviour was learned, through a real Redis server."""
