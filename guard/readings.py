@@ -26,6 +26,7 @@ SEPARATOR: Final = "\n\0\n"
 _MOST_LAYERS: Final = 3
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 _RUN: Final = b"a" * 24
+_SLICE: Final = 32 * 1024
 _FEWEST_DIGITS: Final = 13
 _CLASSES: Final = bytes(0x61 if byte in _LETTERS else 0x20 for byte in range(256))
 _INNOCENT: Final = bytes(byte for byte in range(128) if byte not in b"0123456789%\\&([{<@")
@@ -203,8 +204,11 @@ def _traced(reading: Reading, origins: Sequence[int] | None) -> Reading:
 
 def joined(folded: Folded, readings: Sequence[Reading], length: int) -> Folded:
     """A folded text with readings behind it, which are in terms of the original; that has ``length`` characters."""
-    starts = array("I", range(length) if folded.offsets is None else folded.offsets[:-1])
-    ends = array("I", (start + 1 for start in starts) if folded.ends is None else folded.ends)
+    if folded.offsets is None:
+        starts, ends = _counted(0, length), _counted(1, length + 1)
+    else:
+        starts = array("I", folded.offsets[:-1])
+        ends = array("I", (start + 1 for start in starts) if folded.ends is None else folded.ends)
     parts = [folded.text]
     gap = array("I", [length] * len(SEPARATOR))
     for reading in readings:
@@ -213,3 +217,11 @@ def joined(folded: Folded, readings: Sequence[Reading], length: int) -> Folded:
         ends += gap + reading.ends
     starts.append(length)
     return Folded("".join(parts), starts, ends)
+
+
+def _counted(first: int, stop: int) -> array[int]:
+    """The numbers from ``first`` to before ``stop``, in slices: one call into C holds the interpreter's lock."""
+    numbers = array("I")
+    for begin in range(first, stop, _SLICE):
+        numbers.extend(range(begin, min(begin + _SLICE, stop)))
+    return numbers
