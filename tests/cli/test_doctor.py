@@ -574,6 +574,7 @@ def module(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_an_app_is_imported_as_its_server_would(
     module: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def test_the_shipped_card_names_the_generator_that_is_here() -> None:
     assert 0.8 < card["metrics"]["held_out"]["accuracy"] < 1.0
 
 
+@pytest.mark.slow
 def test_an_intent_model_goes_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Trained and signed, judged on held-out templates and on texts of one's own, promoted, used under its key, and
     taken back."""
@@ -138,6 +139,7 @@ def test_a_promoted_forest_is_used(tmp_path: Path, capsys: pytest.CaptureFixture
     assert TailModel(forest=str(store)).info.version == "3+v1"
 
 
+@pytest.mark.slow
 def test_a_forest_is_judged_on_simulated_attacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The figures of docs/behaviour.md, about, kept in the card; texts are of no use to it."""
     file = forest(tmp_path / "v1.npz")

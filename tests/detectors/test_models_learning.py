@@ -161,6 +161,7 @@ def test_what_was_denied_or_labelled_teaches_nothing(tmp_path: Path) -> None:
     assert model.info.digest != TailModel().info.digest
 
 
+@pytest.mark.slow
 def test_learning_is_reproducible(tmp_path: Path) -> None:
     """The same log gives the same bytes."""
     records = [record(number) for number in range(ENOUGH + 170)]

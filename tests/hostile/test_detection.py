@@ -102,6 +102,7 @@ def test_there_are_enough_cases() -> None:
     assert sum(not text_of(case).isascii() for case in CASES.values()) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_an_unrelated_text_is_looked_at_meanwhile(detectors: Mapping[str, Detector]) -> None:
     """While an expression backtracks to its deadline in a worker thread, another text's personal data are found."""

@@ -55,6 +55,7 @@ def test_paths_are_those_of_the_specification(arguments: tuple[int, int], path: 
     assert tile_path(*arguments) == path
 
 
+@pytest.mark.slow
 @given(st.integers(0, 3000) | st.sampled_from([65_535, 65_536, 65_537, 66_000]), st.integers(1, 400))
 def test_rows_hold_the_whole_border_of_the_tree(size: int, more: int) -> None:
     """From the rows alone the tree goes on as from its leaves: same border, same root, same further tiles.

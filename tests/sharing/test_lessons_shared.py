@@ -16,6 +16,7 @@ from tests.sharing.replicas import KEYED, START_S, Replicas, heard_by, requests
 THRESHOLD = 0.8
 
 
+@pytest.mark.slow
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
