@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Protocol
 
 import typer
 
@@ -52,29 +53,9 @@ def injection(
         lexicon=chosen,
         signing_key=signing_key,
     )
-    same = made.digest == made.shipped
-    verdict = "the same bytes as the shipped model" if same else f"not the shipped model ({made.shipped[:16]}…)"
     metrics = made.card["metrics"]["generated"]
-    tell(
-        {
-            "wrote": output,
-            "version": made.card["version"],
-            "sha256": made.digest,
-            "which is": verdict,
-            "signed": "yes" if signing_key else "no",
-            "on held-out texts": f"AUC {metrics['auc']}, recall {metrics['recall_micro']} at 1 % false alarms",
-        },
-        {
-            "file": str(output),
-            "version": made.card["version"],
-            "sha256": made.digest,
-            "shipped_sha256": made.shipped,
-            "equals_shipped": same,
-            "signed": signing_key is not None,
-            "metrics": made.card["metrics"],
-        },
-        as_json=as_json,
-    )
+    figures = {"on held-out texts": f"AUC {metrics['auc']}, recall {metrics['recall_micro']} at 1 % false alarms"}
+    _tell_made(output, made, figures, signed=signing_key is not None, as_json=as_json)
 
 
 @app.command()
@@ -155,17 +136,34 @@ def intent(
         name=checked_name(name),
         signing_key=signing_key,
     )
-    same = made.digest == made.shipped
-    verdict = "the same bytes as the shipped model" if same else f"not the shipped model ({made.shipped[:16]}…)"
     metrics = made.card["metrics"]["held_out"]
+    figures = {"on held-out templates": f"{metrics['accuracy']:.1%} right, if it does not see a quarter of them"}
+    _tell_made(output, made, figures, signed=signing_key is not None, as_json=as_json)
+
+
+class _Made(Protocol):
+    """A model that was trained on generated texts. ``shipped``: the digest of the one of this installation."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def shipped(self) -> str: ...
+    @property
+    def card(self) -> Mapping[str, Any]: ...
+
+
+def _tell_made(output: Path, made: _Made, figures: Mapping[str, str], *, signed: bool, as_json: bool) -> None:
+    same = made.digest == made.shipped
     tell(
         {
             "wrote": output,
             "version": made.card["version"],
             "sha256": made.digest,
-            "which is": verdict,
-            "signed": "yes" if signing_key else "no",
-            "on held-out templates": f"{metrics['accuracy']:.1%} right, if it does not see a quarter of them",
+            "which is": "the same bytes as the shipped model"
+            if same
+            else f"not the shipped model ({made.shipped[:16]}…)",
+            "signed": "yes" if signed else "no",
+            **figures,
         },
         {
             "file": str(output),
@@ -173,7 +171,7 @@ def intent(
             "sha256": made.digest,
             "shipped_sha256": made.shipped,
             "equals_shipped": same,
-            "signed": signing_key is not None,
+            "signed": signed,
             "metrics": made.card["metrics"],
         },
         as_json=as_json,

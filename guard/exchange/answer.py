@@ -287,12 +287,13 @@ class Answer:
         )
         outcome = self._outcome(aborted, last, spent)
         services = self.exchange.services
-        services.tally.meter.answered(outcome, services.engine.rules)
         try:
             await self.exchange.append(outcome)
         except LogUnavailable as error:
             _log.error("the outcome could not be recorded", error=error.what)
             return False
+        finally:  # after the record: nothing that is counted may cost the log an outcome
+            services.tally.meter.answered(outcome, services.engine.rules)
         return True
 
     async def fail(self) -> None:
